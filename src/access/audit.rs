@@ -21,7 +21,7 @@ use super::store::own_as_parent;
 use crate::base::limits::{AUDIT_FILE_BYTES_MAX, AUDIT_TEXT_CHARS_MAX};
 use crate::base::time::WallTime;
 
-pub(super) use pace::Pace;
+pub(super) use pace::{Budget, Pace};
 
 const NEWER: &str = "audit.log";
 const OLDER: &str = "audit.1.log";

@@ -15,7 +15,7 @@ use clap::Subcommand;
 use super::people::{PeopleCommand, people};
 use crate::base::name_pattern::NamePattern;
 use crate::base::random;
-use crate::config;
+use crate::config::{self, drop_in};
 use crate::wire::rtsp::auth::{Credential, is_account_name};
 
 /// What can be done with accounts.
@@ -84,17 +84,18 @@ fn add(name: &str, section: &str, file: &Path) -> anyhow::Result<()> {
     let shown = file.display();
     let text = config::text(file).with_context(|| format!("{shown} was not changed"))?;
     // Without an account the file may be faulty: one that listens beyond this computer needs one.
-    let before: toml::Table = text.parse().unwrap_or_default();
+    let before = drop_in::table(&text).unwrap_or_default();
     if before.get("account").is_some_and(|accounts| accounts.get(name).is_some()) {
         bail!("{shown} has an account {name}; remove its section first, or choose another name");
     }
-    config::parse(&format!("{text}{section}")).with_context(|| {
+    config::parse(&drop_in::appended(&text, section)).with_context(|| {
         format!("{shown} was not changed: with this account the daemon would refuse it")
     })?;
     // Written in place, not replaced by a new file: owner and mode of the old one are the daemon's.
     let mut open = OpenOptions::new().append(true).open(file)?;
+    let length = open.metadata()?.len();
     let written = open.write_all(section.as_bytes()).and_then(|()| open.sync_all());
-    written.inspect_err(|_| drop(open.set_len(text.len() as u64)))?;
+    written.inspect_err(|_| drop(open.set_len(length)))?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use super::unconfirmed::{Unconfirmed, may_lock_out};
 use crate::base::fault::chain;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
+use crate::config::drop_in::{self, ChangeError};
 use crate::config::edit::{self, EditError};
 use crate::config::file::{ConfigFile, Snapshot, WriteError};
 use crate::config::{self, Config, ConfigError, KeyFault, resource};
@@ -94,7 +95,7 @@ fn decide(
     }
     let before = before.map_err(|error| ConfigRefusal::FileFaulty(faults_of(&error)))?;
     let faulty = || ConfigRefusal::FileFaulty(faults_of_text(&before.text));
-    let table: Table = before.text.parse().map_err(|_| faulty())?;
+    let table: Table = drop_in::table(&before.text).map_err(|_| faulty())?;
     match request {
         ConfigRequest::Status | ConfigRequest::Confirm(_) => unreachable!("answered above"),
         ConfigRequest::Change(..) | ConfigRequest::Restore(..) if unconfirmed.waits() => {
@@ -195,20 +196,27 @@ fn plan(
         Change::Settings(patch) => (resource::patch_settings(patch), None),
     };
     let patch = patch.map_err(refusal_of)?;
-    let text = edit::apply(&before.text, &patch).map_err(|error| match error {
-        EditError::Unrepresentable { path } => ConfigRefusal::Faults(vec![ConfigFault {
-            path,
-            wrong: "a value that the file cannot hold".to_owned(),
-            right: "texts, numbers, true, false, lists and objects".to_owned(),
-        }]),
-        EditError::NotToml | EditError::Mismatch => {
-            error!(part = "config", %error, "a change through the API was refused");
-            ConfigRefusal::Form
-        }
-    })?;
+    let text = drop_in::apply(&before.text, &patch).map_err(unchanged)?;
     let config = checked(&text, appliance)?;
     let paste = edit::apply("", &resource::without_secrets(&patch)).unwrap_or_default();
     Ok(Plan { text, config, paste, stream })
+}
+
+fn unchanged(error: ChangeError) -> ConfigRefusal {
+    match error {
+        ChangeError::SeveralFiles { files } => ConfigRefusal::SeveralFiles(files),
+        ChangeError::Edit(EditError::Unrepresentable { path }) => {
+            ConfigRefusal::Faults(vec![ConfigFault {
+                path,
+                wrong: "a value that the file cannot hold".to_owned(),
+                right: "texts, numbers, true, false, lists and objects".to_owned(),
+            }])
+        }
+        ChangeError::Edit(EditError::NotToml | EditError::Mismatch) => {
+            error!(part = "config", %error, "a change through the API was refused");
+            ConfigRefusal::Form
+        }
+    }
 }
 
 /// The configuration that `text` says, if the box can take it over.
@@ -271,7 +279,7 @@ async fn apply(
     let mut created = false;
     if let Some((name, is_new)) = stream {
         created = is_new;
-        let table: Option<Table> = after.text.parse().ok();
+        let table = drop_in::table(&after.text).ok();
         let section = table.and_then(|table| resource::stream(&table, &name));
         body["name"] = json!(name.as_str());
         body["section"] = section.unwrap_or_default();
@@ -301,7 +309,10 @@ fn written(cause: &WriteError, file: &ConfigFile, paste: String) -> ConfigRefusa
             let tag = file.read().map(|now| now.tag).unwrap_or_default();
             ConfigRefusal::Outdated { tag }
         }
-        WriteError::ReadOnly(_) => ConfigRefusal::ReadOnly { paste },
+        WriteError::SeveralFiles { files } => ConfigRefusal::SeveralFiles(files.clone()),
+        WriteError::ReadOnly { file, .. } => {
+            ConfigRefusal::ReadOnly { file: file.display().to_string(), paste }
+        }
         WriteError::Full(_) => ConfigRefusal::DiskFull,
         WriteError::Write(_) => ConfigRefusal::DiskFails,
     }

@@ -38,6 +38,7 @@ use tracing::{error, info, warn};
 
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, SystemClock, WallTime};
+use crate::config::drop_in;
 use crate::config::file::ConfigFile;
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
@@ -117,8 +118,11 @@ fn raise_descriptors() {
 
 /// Says every fault of a configuration file.
 pub fn check_config(path: &Path) -> anyhow::Result<ExitCode> {
-    let Some((config, _)) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
-    println!("{}: no faults, {} streams", path.display(), config.streams.len());
+    let Some((config, text)) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
+    let dropped: Vec<_> = drop_in::parts(&text).filter_map(|part| part.name).collect();
+    let with =
+        if dropped.is_empty() { String::new() } else { format!(" with {}", dropped.join(", ")) };
+    println!("{}{with}: no faults, {} streams", path.display(), config.streams.len());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -211,7 +215,7 @@ async fn reload(appliance: &mut Appliance, path: &Path) -> Option<String> {
     match load_with_text(path) {
         Ok((config, text)) => match appliance.missing(&config) {
             // A stream that is taken out on purpose leaves a whole file behind.
-            Some(stream) if !text.ends_with('\n') => error!(
+            Some(stream) if drop_in::ends_within_a_line(&text) => error!(
                 %stream,
                 "the configuration file ends within a line and lacks a stream that runs: keeping \
                  the old configuration; end the last line to apply it"

@@ -1,5 +1,5 @@
-//! Addresses: which network one belongs to, for limits that count peers; and which of them the box
-//! may be sent to by someone on the network.
+//! Addresses: which network one belongs to, for limits that count peers; which of them the box may be
+//! sent to by someone on the network; and which are on a network of the box itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -20,6 +20,47 @@ pub fn network_of(peer: IpAddr) -> IpAddr {
         }
         v4 @ IpAddr::V4(_) => v4,
     }
+}
+
+/// Whether `ip` is this computer, or on a network that one of its interfaces is on.
+#[must_use]
+pub fn is_neighbour(ip: IpAddr) -> bool {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    match ip.to_canonical() {
+        ip if ip.is_loopback() => true,
+        IpAddr::V4(ip) => is_on_link_v4(ip, &read("/proc/net/route")),
+        IpAddr::V6(ip) => {
+            ip.is_unicast_link_local() || is_on_link_v6(ip, &read("/proc/net/if_inet6"))
+        }
+    }
+}
+
+/// Whether a route without a gateway covers `ip`: `eth0 00A8C0C0 00000000 0001 … 00FFFFFF`, the fields
+/// being interface, destination, gateway, flags, three numbers and the mask, in the machine's byte order.
+fn is_on_link_v4(ip: Ipv4Addr, routes: &str) -> bool {
+    routes.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| {
+            let hex = u32::from_str_radix(fields.get(at).copied()?, 16).ok()?;
+            Some(u32::from_be_bytes(hex.to_ne_bytes()))
+        };
+        let (Some(network), Some(gateway), Some(mask)) = (number(1), number(2), number(7)) else {
+            return false;
+        };
+        gateway == 0 && mask != 0 && ip.to_bits() & mask == network
+    })
+}
+
+/// Whether `ip` shares the leading bits of an own address: `2001… 02 40 00 80 eth0`, the fields being
+/// address, interface, prefix, scope, flags, name.
+fn is_on_link_v6(ip: Ipv6Addr, addresses: &str) -> bool {
+    addresses.lines().any(|line| {
+        let mut fields = line.split_whitespace();
+        let own = fields.next().and_then(|hex| u128::from_str_radix(hex, 16).ok());
+        let prefix = fields.nth(1).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        let (Some(own), Some(prefix @ 1..=128)) = (own, prefix) else { return false };
+        (own ^ ip.to_bits()).leading_zeros() >= prefix
+    })
 }
 
 /// Whether something else answers at `port` that a request might disturb.
@@ -57,6 +98,27 @@ fn is_own(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neighbours_are_on_a_network_of_an_interface() {
+        let hex = |ip: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(ip));
+        let route = |to, gateway, mask| {
+            format!("eth0\t{}\t{}\t0001\t0\t0\t0\t{}\t0\t0\t0\n", hex(to), hex(gateway), hex(mask))
+        };
+        let routes = format!(
+            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n{}{}{}",
+            route([0, 0, 0, 0], [192, 168, 7, 1], [0, 0, 0, 0]),
+            route([10, 0, 0, 0], [192, 168, 7, 1], [255, 0, 0, 0]),
+            route([192, 168, 7, 0], [0, 0, 0, 0], [255, 255, 255, 0]),
+        );
+        let near = |ip: &str| is_on_link_v4(ip.parse().unwrap(), &routes);
+        assert!(near("192.168.7.200"));
+        assert!(!near("192.168.8.1") && !near("10.0.0.7") && !near("203.0.113.7"));
+        let addresses = "fd000000000000070000000000000001 02 40 00 80 eth0\n";
+        let near = |ip: &str| is_on_link_v6(ip.parse().unwrap(), addresses);
+        assert!(near("fd00:0:0:7::99") && !near("fd00:0:0:8::99") && !near("2001:db8::1"));
+        assert!(is_neighbour(IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped())));
+    }
 
     #[test]
     fn nobody_on_the_network_sends_the_box_to_itself_or_to_the_link() {

@@ -1,10 +1,13 @@
 //! The configuration file, as something that is replaced whole.
 //!
+//! A text may be of several files, see `drop_in`; a change replaces one of them.
+//!
 //! Owns: the order of steps of a change, so that a power cut at any of them leaves the old text or
 //! the new one, and no change is lost: the previous text is kept (the last [`CONFIG_HISTORY_MAX`]
 //! texts, readable by the daemon only), the new text is written beside it and synced, the old one
 //! is compared once more, and only then the new one replaces it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -13,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::ConfigError;
+use super::drop_in;
 use crate::base::limits::CONFIG_HISTORY_MAX;
 use crate::base::{device, file};
 
@@ -43,9 +47,21 @@ pub enum WriteError {
     /// It was changed by another writer meanwhile.
     #[error("the configuration file was changed meanwhile")]
     Outdated,
+    /// The new text differs in several files, or is of other ones.
+    #[error("the change concerns several files: {}", files.join(", "))]
+    SeveralFiles {
+        /// Which.
+        files: Vec<String>,
+    },
     /// It is on a read-only file system, mounted over, or not the daemon's to change.
-    #[error("the configuration file cannot be changed from here")]
-    ReadOnly(#[source] io::Error),
+    #[error("{} cannot be changed from here", file.display())]
+    ReadOnly {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The disk is full.
     #[error("the disk with the configuration is full")]
     Full(#[source] io::Error),
@@ -106,34 +122,53 @@ impl ConfigFile {
 
     /// Puts `text` in the place of `before`.
     pub fn write(&self, before: &Snapshot, text: &str) -> Result<(), WriteError> {
-        self.write_until(before, text, STEPS.len()).inspect_err(|_| {
-            if let Ok(target) = self.target() {
-                let _ = fs::remove_file(draft_of(&target));
-            }
+        let (target, text) = self.changed(&before.text, text)?;
+        self.write_until(before, (&target, text), STEPS.len()).inspect_err(|_| {
+            let _ = fs::remove_file(draft_of(&target));
         })
     }
 
     /// The first `steps` steps of [`write`](Self::write).
-    fn write_until(&self, before: &Snapshot, text: &str, steps: usize) -> Result<(), WriteError> {
-        let target = self.target().map_err(sorted)?;
+    fn write_until(
+        &self,
+        before: &Snapshot,
+        (target, text): (&Path, &str),
+        steps: usize,
+    ) -> Result<(), WriteError> {
+        let failed = |error| sorted(target, error);
         for step in &STEPS[..steps] {
             match step {
-                Step::Keep => self.keep(&before.text).map_err(sorted)?,
-                Step::Draft => draft(&target, text).map_err(sorted)?,
+                Step::Keep => self.keep(&before.text).map_err(failed)?,
+                Step::Draft => draft(target, text).map_err(failed)?,
                 Step::Compare => match self.read() {
                     Ok(now) if now == *before => {}
                     _ => return Err(WriteError::Outdated),
                 },
-                Step::Rename => fs::rename(draft_of(&target), &target).map_err(sorted)?,
-                Step::Sync => sync_dir(&target).map_err(WriteError::Write)?,
+                Step::Rename => fs::rename(draft_of(target), target).map_err(failed)?,
+                Step::Sync => sync_dir(target).map_err(WriteError::Write)?,
             }
         }
         Ok(())
     }
 
-    /// Where the file is when links are followed: the new one is written beside it.
-    fn target(&self) -> io::Result<PathBuf> {
-        fs::canonicalize(&self.path)
+    /// The one file in which `after` differs from `before`, and what it is to say. Its links are
+    /// followed: the new one is written beside the real one.
+    fn changed<'a>(&self, before: &str, after: &'a str) -> Result<(PathBuf, &'a str), WriteError> {
+        let old: BTreeMap<_, _> = drop_in::files(&self.path, before).collect();
+        let new: BTreeMap<_, _> = drop_in::files(&self.path, after).collect();
+        let differs = |path: &&PathBuf| old.get(*path) != new.get(*path);
+        let paths: BTreeSet<_> = old.keys().chain(new.keys()).filter(differs).collect();
+        let mut all = paths.iter();
+        let path = match (all.next(), all.next()) {
+            (Some(path), None) if old.contains_key(*path) && new.contains_key(*path) => *path,
+            (None, _) => &self.path,
+            _ => {
+                let files = paths.iter().map(|path| path.display().to_string()).collect();
+                return Err(WriteError::SeveralFiles { files });
+            }
+        };
+        let target = fs::canonicalize(path).map_err(|error| sorted(path, error))?;
+        Ok((target, new.get(path).copied().unwrap_or_default()))
     }
 
     /// Keeps a former text, and forgets the oldest.
@@ -214,14 +249,16 @@ fn sync_dir(target: &Path) -> io::Result<()> {
     File::open(target.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
-fn sorted(error: io::Error) -> WriteError {
+fn sorted(file: &Path, source: io::Error) -> WriteError {
     use io::ErrorKind::{
         PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull,
     };
-    match error.kind() {
-        ReadOnlyFilesystem | ResourceBusy | PermissionDenied => WriteError::ReadOnly(error),
-        StorageFull | QuotaExceeded => WriteError::Full(error),
-        _ => WriteError::Write(error),
+    match source.kind() {
+        ReadOnlyFilesystem | ResourceBusy | PermissionDenied => {
+            WriteError::ReadOnly { file: file.to_owned(), source }
+        }
+        StorageFull | QuotaExceeded => WriteError::Full(source),
+        _ => WriteError::Write(source),
     }
 }
 
@@ -243,7 +280,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let file = file(dir.path());
             let before = file.read().unwrap();
-            file.write_until(&before, NEW, cut).unwrap();
+            let (target, text) = file.changed(OLD, NEW).unwrap();
+            file.write_until(&before, (&target, text), cut).unwrap();
             let is_new = STEPS[..cut].contains(&Step::Rename);
             let after = file.read().unwrap();
             assert_eq!(after.text, if is_new { NEW } else { OLD }, "cut behind {cut} steps");
@@ -296,12 +334,38 @@ mod tests {
     }
 
     #[test]
+    fn a_change_replaces_one_file_of_several() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = file(dir.path());
+        let dropped = dir.path().join("conf.d/a.toml");
+        fs::create_dir(dir.path().join("conf.d")).unwrap();
+        fs::write(&dropped, OLD).unwrap();
+        let before = file.read().unwrap();
+        let changed = format!("{}# more\n", before.text);
+        file.write(&before, &changed).unwrap();
+        assert_eq!(fs::read_to_string(&dropped).unwrap(), format!("{OLD}# more\n"));
+        assert_eq!(fs::read_to_string(dir.path().join("holdfast.toml")).unwrap(), OLD);
+        let now = file.read().unwrap();
+        assert_eq!(file.former(1).unwrap().unwrap(), before.text);
+        // Both at once would leave half of it after a power cut.
+        let both = now.text.replace("50%", "60%");
+        let other = now.text.replace("a.toml", "b.toml");
+        for text in [&both, &other] {
+            let told = file.write(&now, text);
+            assert!(matches!(&told, Err(WriteError::SeveralFiles { files }) if files.len() == 2));
+        }
+        assert_eq!(file.read().unwrap(), now);
+    }
+
+    #[test]
     fn a_directory_that_takes_nothing_is_told_apart_from_a_full_disk() {
-        let read_only = |kind| matches!(sorted(io::Error::from(kind)), WriteError::ReadOnly(_));
+        let at = Path::new("holdfast.toml");
+        let read_only =
+            |kind| matches!(sorted(at, io::Error::from(kind)), WriteError::ReadOnly { .. });
         assert!(
             read_only(io::ErrorKind::ReadOnlyFilesystem) && read_only(io::ErrorKind::ResourceBusy)
         );
         let full = io::Error::from(io::ErrorKind::StorageFull);
-        assert!(matches!(sorted(full), WriteError::Full(_)));
+        assert!(matches!(sorted(at, full), WriteError::Full(_)));
     }
 }

@@ -1,5 +1,7 @@
 //! The TOML text and its meaning.
 //!
+//! A text is one file, or that file and those of `conf.d` joined, see `drop_in`.
+//!
 //! Owns: the keys, their units and every check; [`read`] reports all faults at once, each with
 //! its key path, what is wrong and what would be right. Each part owns its own `Config` struct;
 //! no part imports this module. `example.toml` beside this file documents every key with its
@@ -7,6 +9,7 @@
 
 mod account;
 mod camera;
+pub mod drop_in;
 pub mod edit;
 mod encode;
 pub mod file;
@@ -24,7 +27,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::base::limits::{CONFIG_BYTES_MAX, RTSP_SESSION_TIMEOUT, STREAMS_MAX};
+use crate::base::limits::{
+    CONFIG_BYTES_MAX, CONFIG_DROP_INS_MAX, RTSP_SESSION_TIMEOUT, STREAMS_MAX,
+};
 use crate::base::name::StreamName;
 use crate::dvr;
 use crate::encode::still;
@@ -144,10 +149,16 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is larger than any real configuration.
-    #[error("{} is larger than {CONFIG_BYTES_MAX} bytes", path.display())]
+    /// The file, with `conf.d`, is larger than any real configuration.
+    #[error("{} with conf.d beside it is larger than {CONFIG_BYTES_MAX} bytes", path.display())]
     TooLarge {
         /// Which file.
+        path: PathBuf,
+    },
+    /// `conf.d` has more files than any real configuration.
+    #[error("{} has more than {CONFIG_DROP_INS_MAX} files", path.display())]
+    TooMany {
+        /// Which directory.
         path: PathBuf,
     },
     /// The file is read, and wrong.
@@ -174,7 +185,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 /// to record is what a power cut or a full disk leaves of a file: a fault, not a wish.
 pub fn parse_file(text: &str) -> Result<Config, ConfigError> {
     let config = parse(text)?;
-    let says = |key| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(key));
+    let says = |key| drop_in::table(text).is_ok_and(|table| table.contains_key(key));
     if says("data_dir") || says("stream") {
         return Ok(config);
     }
@@ -189,14 +200,9 @@ pub fn parse_file(text: &str) -> Result<Config, ConfigError> {
     Err(ConfigError::Faults { faults: vec![fault] })
 }
 
-/// Reads the file at `path` without looking at what it says.
+/// Reads the file at `path`, and those of `conf.d` beside it, without looking at what they say.
 pub fn text(path: &Path) -> Result<String, ConfigError> {
-    let at = || path.to_owned();
-    let read = |source| ConfigError::Read { path: at(), source };
-    if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
-        return Err(ConfigError::TooLarge { path: at() });
-    }
-    std::fs::read_to_string(path).map_err(read)
+    drop_in::read(path)
 }
 
 /// Reads a ring's size as `ring.size` is written; a fault's path is that of the key.
@@ -217,10 +223,14 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
 /// Checks a configuration text.
 pub fn parse(text: &str) -> Result<Config, ConfigError> {
     let mut faults = Vec::new();
-    let config = match text.parse::<toml::Table>() {
-        Ok(table) => check(Section::root(table), &mut faults),
-        Err(error) => {
-            faults.push(KeyFault::syntax(&error, text));
+    let config = match drop_in::table(text) {
+        Ok(table) => {
+            let config = check(Section::root(table), &mut faults);
+            drop_in::say_places(text, &mut faults);
+            config
+        }
+        Err(told) => {
+            faults = told;
             Config::default()
         }
     };

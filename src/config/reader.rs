@@ -28,11 +28,15 @@ impl fmt::Display for KeyFault {
 }
 
 impl KeyFault {
-    /// The fault of a text that is not TOML.
-    pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Self {
+    /// The fault of a text that is not TOML; `file` names it unless it is the first one.
+    pub(super) fn syntax(error: &toml::de::Error, text: &str, file: Option<&str>) -> Self {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
         Self {
-            path: format!("line {}", before.matches('\n').count() + 1),
+            path: match file {
+                None => format!("line {line}"),
+                Some(file) => format!("{file}, line {line}"),
+            },
             wrong: error.message().replace('\n', ", "),
             right: "TOML, see https://toml.io".to_owned(),
         }

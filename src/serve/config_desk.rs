@@ -121,6 +121,8 @@ pub enum ConfigRefusal {
     Faults(Vec<ConfigFault>),
     /// The file is written in a form that cannot be changed here.
     Form,
+    /// More than one file of `conf.d` would have to change.
+    SeveralFiles(Vec<String>),
     /// It cannot be applied, so the old text stays.
     Unusable(String),
     /// The last change waits for its confirmation.
@@ -131,6 +133,8 @@ pub enum ConfigRefusal {
     SameConnection,
     /// The file cannot be changed from here.
     ReadOnly {
+        /// Which.
+        file: String,
         /// The form in which a person would write it.
         paste: String,
     },

@@ -126,6 +126,51 @@ fn send(daemon: &Daemon, method: &str, path: &str, headers: &str, body: &str) ->
     }
 }
 
+#[test]
+fn a_new_box_shows_its_own_cameras_to_its_networks_and_nothing_else() {
+    let mut daemon = new_box();
+    let streams = format!(
+        "{STREAMS}[stream.lan]\nsource = {{ kind = \"rtsp_pull\", url = \"rtsp://127.0.0.1:9/a\" }}\n"
+    );
+    daemon.configure("64MiB", &streams);
+    // A proxy on this computer says where the caller is.
+    daemon.start();
+    let from = |path: &str, client: &str| {
+        send(&daemon, "GET", path, &format!("X-Forwarded-For: {client}\r\n"), "")
+    };
+    let told = get(&daemon, "/api/v1/preview", "");
+    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(
+        told.json()["cameras"],
+        json!(["gate", "yard"]),
+        "a camera on the network has an owner"
+    );
+    assert!(told.json()["left"].as_u64() > Some(1_700));
+    let picture = wait_for("a picture", PATIENCE, || {
+        let picture = get(&daemon, "/api/v1/preview/gate.jpg", "");
+        (picture.status == 200).then_some(picture)
+    });
+    assert!(picture.head.contains("content-type: image/jpeg"), "{}", picture.head);
+    for name in ["lan.jpg", "cellar.jpg", "gate.png", "gate"] {
+        let told = get(&daemon, &format!("/api/v1/preview/{name}"), "");
+        assert_eq!(told.status, 404, "{name}");
+    }
+    for path in ["/api/v1/preview", "/api/v1/preview/gate.jpg"] {
+        let told = from(path, "203.0.113.7");
+        assert_eq!((told.status, told.code().as_str()), (403, "preview_over"), "{path}");
+    }
+    for path in ["/api/v1/streams", "/snap/gate.jpg", "/live/gate/index.m3u8"] {
+        assert_eq!(get(&daemon, path, "").status, 403, "{path}");
+    }
+    let code = claim_code(&daemon);
+    let body = json!({ "code": code, "name": "anna", "password": PASSWORD });
+    assert_eq!(ask(&daemon, "POST", "/api/v1/claim", "", &body).status, 201);
+    for path in ["/api/v1/preview", "/api/v1/preview/gate.jpg"] {
+        let told = get(&daemon, path, "");
+        assert_eq!((told.status, told.code().as_str()), (409, "claimed"), "{path}");
+    }
+}
+
 fn get(daemon: &Daemon, path: &str, cookie: &str) -> Answer {
     send(daemon, "GET", path, &format!("Cookie: {cookie}\r\n"), "")
 }

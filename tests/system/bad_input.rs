@@ -101,6 +101,38 @@ fn a_reload_of_recording_alone_disturbs_neither_camera_nor_readers() {
 }
 
 #[test]
+fn a_broken_file_in_conf_d_changes_nothing_and_is_named() {
+    let daemon = Daemon::start_new("64MiB", DEMO);
+    daemon.wait_state("demo", "live", Duration::from_secs(20));
+    let dropped = daemon.config().with_file_name("conf.d").join("10-yard.toml");
+    std::fs::create_dir(dropped.parent().unwrap()).unwrap();
+    let yard = DEMO.replace("demo", "yard");
+    for (text, said) in [
+        (yard.replace("fps = 25", "fps = 0"), "fps: 0 (line 2 of conf.d/10-yard.toml)"),
+        (format!("\n{yard}[broken\n"), "conf.d/10-yard.toml, line 4"),
+        (DEMO.to_owned(), "and in line 2 of conf.d/10-yard.toml"),
+    ] {
+        std::fs::write(&dropped, text).unwrap();
+        let checked = Daemon::holdfast(&["check-config", daemon.config().to_str().unwrap()]);
+        assert_eq!(checked.status.code(), Some(2));
+        assert!(told(&checked).contains(said), "{}", told(&checked));
+        daemon.reload();
+        wait_for("it is told", Duration::from_secs(10), || {
+            daemon.logs().contains(said).then_some(())
+        });
+    }
+    daemon.wait_state("demo", "live", Duration::from_secs(1));
+    assert_eq!(daemon.get("/api/v1/streams")["streams"].as_array().map(Vec::len), Some(1));
+    std::fs::write(&dropped, yard).unwrap();
+    daemon.reload();
+    wait_for("the yard", Duration::from_secs(20), || {
+        (daemon.get("/api/v1/streams")["streams"].as_array()?.len() == 2).then_some(())
+    });
+    let checked = Daemon::holdfast(&["check-config", daemon.config().to_str().unwrap()]);
+    assert!(told(&checked).contains("with conf.d/10-yard.toml: no faults, 2 streams"));
+}
+
+#[test]
 fn a_file_that_was_emptied_or_cut_off_changes_nothing() {
     let daemon = Daemon::start_new("64MiB", DEMO);
     let whole = std::fs::read_to_string(daemon.config()).unwrap();

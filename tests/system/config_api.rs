@@ -333,6 +333,48 @@ fn a_change_that_may_lock_out_stays_only_if_confirmed_over_a_new_connection() {
     assert_eq!(text(&daemon), confirmed);
 }
 
+#[test]
+fn a_change_goes_into_the_file_of_conf_d_that_has_the_key() {
+    let mut daemon = Daemon::new("64MiB", "");
+    let main = text(&daemon);
+    let drop_in = |name: &str| daemon.config().with_file_name("conf.d").join(name);
+    let (cameras, names) = (drop_in("10-cameras.toml"), drop_in("20-names.toml"));
+    std::fs::create_dir(cameras.parent().unwrap()).unwrap();
+    std::fs::write(&cameras, STREAMS).unwrap();
+    std::fs::write(&names, "[http]\ncors = [\"https://a.example\"]   # ours\n").unwrap();
+    daemon.start();
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+    let first = tag(&daemon);
+    let title = json!({"title": "Yard"});
+    let told = ask(&daemon, "PATCH", "config/streams/yard", Some(&first), Some(&title));
+    assert_eq!(told.status, 200, "{}", told.body);
+    let titled = STREAMS.replace("fps = 10 }\n", "fps = 10 }\ntitle = \"Yard\"\n");
+    assert_eq!((read(&cameras), text(&daemon)), (titled, main.clone()));
+    let origins = json!({"http": {"cors": ["https://a.example", "https://b.example"]}});
+    let told = ask(&daemon, "PATCH", "config/settings", Some(&told.tag), Some(&origins));
+    assert_eq!(told.status, 200, "{}", told.body);
+    let both = "[http]\ncors = [\"https://a.example\", \"https://b.example\"]   # ours\n";
+    assert_eq!(read(&names), both);
+
+    // Step by step it goes back; both steps at once would be two files.
+    let history = ask(&daemon, "GET", "config/history", None, None);
+    let id = |at: usize| json!({"id": history.body["texts"][at]["id"]});
+    let told = ask(&daemon, "POST", "config/restore", Some("*"), Some(&id(1)));
+    assert_eq!((told.status, &told.body["error"]["code"]), (409, &json!("config_several_files")));
+    assert!(told.body["error"]["message"].as_str().unwrap().contains("20-names.toml"));
+    for at in 0..2 {
+        let told = ask(&daemon, "POST", "config/restore", Some("*"), Some(&id(at)));
+        assert_eq!(told.status, 200, "{}", told.body);
+    }
+    assert_eq!((read(&cameras), tag(&daemon)), (STREAMS.to_owned(), first.clone()));
+
+    // An edit by hand of any of the files is not overwritten.
+    std::fs::write(&names, "[http]\ncors = []\n").unwrap();
+    let told = ask(&daemon, "PATCH", "config/streams/yard", Some(&first), Some(&title));
+    assert_eq!(told.status, 412, "{}", told.body);
+    assert_eq!(ask(&daemon, "GET", "config", None, None).body["state"], "file_differs");
+}
+
 /// What is answered to `text` until the box ends the connection.
 fn over_one_connection(daemon: &Daemon, text: &str) -> String {
     use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! How often acts that anybody can repeat are noted: sign-ins of players, and what is refused.
+//! How often acts are noted: sign-ins of players, what is refused, and what one account does.
 //!
 //! Owns: the counts of what was not noted. An act that comes again soon is counted, and all acts
 //! together have a budget, so that a flood cannot push the older lines out of the log. No act is lost:
@@ -8,14 +8,24 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Act, AuditLine};
-use crate::base::limits::{AUDIT_BURST_MAX, AUDIT_PACED_ACTS_MAX, AUDIT_REPEAT_TIME};
+use crate::base::limits::AUDIT_PACED_ACTS_MAX;
 use crate::base::time::BootTime;
+
+/// How many lines there may be.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::access) struct Budget {
+    /// Lines at once.
+    pub(in crate::access) burst: u32,
+    /// How long until another one may be written, once those are used up.
+    pub(in crate::access) interval: Duration,
+    /// How long the same act is only counted after a line about it.
+    pub(in crate::access) repeat: Duration,
+}
 
 /// One kind of acts, with one budget.
 #[derive(Debug)]
 pub(in crate::access) struct Pace {
-    /// How long until another line may be written, once the burst is used up.
-    interval: Duration,
+    budget: Budget,
     /// When the budget is whole again.
     whole_at: BootTime,
     noted: HashMap<Act, Noted>,
@@ -33,9 +43,9 @@ struct Noted {
 }
 
 impl Pace {
-    pub(in crate::access) fn new(interval: Duration) -> Self {
+    pub(in crate::access) fn new(budget: Budget) -> Self {
         Self {
-            interval,
+            budget,
             whole_at: BootTime::default(),
             noted: HashMap::new(),
             others: 0,
@@ -53,7 +63,7 @@ impl Pace {
         let before = self.noted.get_mut(&act);
         if let Some(noted) = before {
             noted.times += times;
-            if now.since(noted.at) < AUDIT_REPEAT_TIME {
+            if now.since(noted.at) < self.budget.repeat {
                 return None;
             }
         }
@@ -81,11 +91,12 @@ impl Pace {
         now: BootTime,
         rest: impl FnOnce() -> Act,
     ) -> Option<AuditLine> {
-        self.noted.retain(|_, noted| noted.times > 0 || now.since(noted.at) < AUDIT_REPEAT_TIME);
-        let due = |noted: &Noted| noted.times > 0 && now.since(noted.at) >= AUDIT_REPEAT_TIME;
+        let repeat = self.budget.repeat;
+        self.noted.retain(|_, noted| noted.times > 0 || now.since(noted.at) < repeat);
+        let due = |noted: &Noted| noted.times > 0 && now.since(noted.at) >= repeat;
         let found = self.noted.iter().find(|(_, noted)| due(noted));
         let found = found.map(|(act, noted)| (act.clone(), noted.times));
-        let others_due = self.others > 0 && now.since(self.last) >= AUDIT_REPEAT_TIME;
+        let others_due = self.others > 0 && now.since(self.last) >= repeat;
         if (found.is_none() && !others_due) || !self.has_budget(now) {
             return None;
         }
@@ -100,11 +111,16 @@ impl Pace {
     }
 
     fn has_budget(&self, now: BootTime) -> bool {
-        self.whole_at.since(now) <= self.interval * (AUDIT_BURST_MAX - 1)
+        self.whole_at.since(now) <= self.budget.interval * (self.budget.burst - 1)
+    }
+
+    /// Whether nothing is counted, and the budget is whole.
+    pub(in crate::access) fn is_at_rest(&self, now: BootTime) -> bool {
+        self.others == 0 && self.noted.is_empty() && self.whole_at <= now
     }
 
     fn line(&mut self, now: BootTime, act: Act, times: u64) -> AuditLine {
-        self.whole_at = self.whole_at.max(now).after(self.interval);
+        self.whole_at = self.whole_at.max(now).after(self.budget.interval);
         self.last = now;
         AuditLine { act, times, others: std::mem::take(&mut self.others) }
     }
@@ -127,7 +143,11 @@ impl Pace {
 mod tests {
     use super::*;
 
+    use crate::base::limits::{AUDIT_BURST_MAX, AUDIT_REPEAT_TIME};
+
     const INTERVAL: Duration = Duration::from_secs(60);
+    const BUDGET: Budget =
+        Budget { burst: AUDIT_BURST_MAX, interval: INTERVAL, repeat: AUDIT_REPEAT_TIME };
 
     fn act(from: u32) -> Act {
         Act {
@@ -150,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_act_that_comes_again_is_counted_in_a_later_line() {
-        let mut pace = Pace::new(INTERVAL);
+        let mut pace = Pace::new(BUDGET);
         assert_eq!(counts(pace.admit(at(5), act(1), 1)), Some((1, 0)));
         assert_eq!(counts(pace.admit(at(6), act(1), 3)), None);
         assert_eq!(counts(pace.admit(at(6), act(2), 1)), Some((1, 0)));
@@ -163,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_flood_from_everywhere_costs_a_few_lines_and_each_of_its_acts_is_counted() {
-        let mut pace = Pace::new(INTERVAL);
+        let mut pace = Pace::new(BUDGET);
         let (mut lines, mut told) = (0, 0);
         let mut take = |line: Option<AuditLine>| {
             lines += u64::from(line.is_some());
@@ -185,8 +205,22 @@ mod tests {
     }
 
     #[test]
+    fn without_a_time_for_repeats_each_act_is_a_line_until_the_budget_is_used_up() {
+        let mut pace = Pace::new(Budget { burst: 3, repeat: Duration::ZERO, ..BUDGET });
+        for _ in 0..3 {
+            assert_eq!(counts(pace.admit(at(10), act(1), 1)), Some((1, 0)));
+        }
+        assert_eq!(counts(pace.admit(at(11), act(2), 1)), None);
+        assert_eq!(counts(pace.admit(at(12), act(1), 1)), None);
+        assert!(!pace.is_at_rest(at(12)));
+        assert_eq!(counts(pace.due(at(12), || act(0))), None, "not before its time");
+        assert_eq!(counts(pace.due(at(72), || act(0))), Some((1, 1)));
+        assert!(!pace.is_at_rest(at(72)) && pace.is_at_rest(at(400)));
+    }
+
+    #[test]
     fn the_same_act_without_end_is_one_line_in_so_long() {
-        let mut pace = Pace::new(INTERVAL);
+        let mut pace = Pace::new(BUDGET);
         let lines: Vec<_> =
             (0..7_200).filter_map(|n| counts(pace.admit(at(10 + n), act(1), 1))).collect();
         let each = AUDIT_REPEAT_TIME.as_secs();

@@ -46,6 +46,11 @@ pub const CLAIM_BUTTON_TIME: Duration = Duration::from_secs(600);
 /// How long the claim is locked then.
 pub const CLAIM_LOCK_TIME: Duration = Duration::from_secs(900);
 
+/// How long after its start a box without an owner shows what its own cameras see.
+pub const PREVIEW_TIME: Duration = Duration::from_secs(30 * 60);
+/// Pixels of the width of those pictures.
+pub const PREVIEW_PICTURE_WIDTH: u16 = 320;
+
 /// Bytes of one file of the audit log; the older of two goes when the newer one is full.
 pub const AUDIT_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Characters of a text in the audit log; what is longer is cut.
@@ -61,6 +66,13 @@ pub const AUDIT_REFUSAL_INTERVAL: Duration = Duration::from_secs(300);
 pub const AUDIT_REPEAT_TIME: Duration = Duration::from_secs(600);
 /// Acts that are recognised when they come again; the oldest is forgotten first.
 pub const AUDIT_PACED_ACTS_MAX: usize = 256;
+/// Lines of the audit log about what one account or token does, at once; then one in
+/// [`AUDIT_ACTS_INTERVAL`]. What is beyond is counted.
+pub const AUDIT_ACTS_BURST_MAX: u32 = 600;
+/// From one such line to the next: a single account takes weeks to fill the log.
+pub const AUDIT_ACTS_INTERVAL: Duration = Duration::from_secs(60);
+/// Accounts and tokens with a budget of their own; further ones share one.
+pub const AUDIT_ACTORS_MAX: usize = PEOPLE_MAX + API_TOKENS_MAX;
 /// Entries of the audit log in one answer.
 pub const AUDIT_LISTED_MAX: usize = 1_000;
 /// Bytes of a file that holds a secret of the configuration.

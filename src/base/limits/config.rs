@@ -8,8 +8,10 @@ use std::time::Duration;
 pub const STREAM_NAME_BYTES_MAX: usize = 32;
 /// Streams in one configuration; more are refused.
 pub const STREAMS_MAX: usize = 64;
-/// Largest configuration file read; a larger one is refused.
+/// Largest configuration read, all files of `conf.d` included; a larger one is refused.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Files of `conf.d` beside the configuration file; more are refused.
+pub const CONFIG_DROP_INS_MAX: usize = 64;
 
 /// Former texts of the configuration that are kept; the oldest leave first.
 pub const CONFIG_HISTORY_MAX: usize = 10;

@@ -53,7 +53,18 @@ pub fn apply(text: &str, patch: &Json) -> Result<String, EditError> {
         text = change(text, &mut vec![key.clone()], value)?;
     }
     let after: Table = text.parse().map_err(|_| EditError::Mismatch)?;
-    if after == wanted { Ok(text) } else { Err(EditError::Mismatch) }
+    if is_same(after, wanted) { Ok(text) } else { Err(EditError::Mismatch) }
+}
+
+/// Whether two texts say the same: a section without keys, such as that of the streams once the last
+/// of them went, says nothing.
+#[must_use]
+pub fn is_same(one: Table, other: Table) -> bool {
+    let telling = |mut table: Table| {
+        table.retain(|_, value| value.as_table().is_none_or(|section| !section.is_empty()));
+        table
+    };
+    telling(one) == telling(other)
 }
 
 /// What `table` means once `patch` is applied to it.

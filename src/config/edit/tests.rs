@@ -110,6 +110,14 @@ fn what_is_removed_takes_only_its_own_comments() {
 }
 
 #[test]
+fn the_last_section_of_its_kind_can_go() {
+    for rest in ["", "[http]\ncors = []\n"] {
+        let text = format!("[stream.yard]\nsource = {{ kind = \"pattern\" }}\n{rest}");
+        assert_eq!(changed(&text, json!({"stream": {"yard": null}})), rest);
+    }
+}
+
+#[test]
 fn a_list_keeps_the_comments_of_what_stays() {
     let told =
         changed(STYLES[1], json!({"http": {"listen": ["0.0.0.0:80", "[::1]:8080", "[::1]:9"]}}));

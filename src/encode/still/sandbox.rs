@@ -164,7 +164,20 @@ mod tests {
         };
         let computed = attempt("compute");
         assert_eq!(computed.code(), Some(7), "{computed}");
-        for name in ["open", "connect", "signal", "start", "code", "descriptor", "memory"] {
+        for name in [
+            "open",
+            "write",
+            "remove",
+            "connect",
+            "listen",
+            "signal",
+            "other",
+            "trace",
+            "start",
+            "code",
+            "descriptor",
+            "memory",
+        ] {
             let ended = attempt(name);
             assert_eq!(ended.signal(), Some(libc::SIGSYS), "{name}: {ended}");
         }
@@ -174,6 +187,7 @@ mod tests {
     #[ignore = "started by the test above, in a process of its own"]
     fn attempt() {
         let name = std::env::var(ATTEMPT).unwrap();
+        let parent = rustix::process::getppid().unwrap();
         enter(DecoderJob::Pictures).unwrap();
         grant_time().unwrap();
         confine().unwrap();
@@ -184,6 +198,16 @@ mod tests {
                 exit(if sum == 1 << 20 { 7 } else { 1 });
             }
             "open" => drop(std::fs::File::open("/etc/hostname")),
+            "write" => drop(std::fs::write("/tmp/holdfast-attempt", "")),
+            "remove" => drop(std::fs::remove_file("/tmp/holdfast-attempt")),
+            "listen" => drop(std::net::UdpSocket::bind("127.0.0.1:0")),
+            // Signal 0 disturbs nobody should the confinement fail.
+            "other" => drop(rustix::process::test_kill_process(parent)),
+            // SAFETY: asks the kernel to be traced, which changes nothing that this test needs.
+            #[allow(unsafe_code)]
+            "trace" => unsafe {
+                libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+            },
             "connect" => drop(TcpStream::connect("127.0.0.1:9")),
             "signal" => {
                 let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TERM);

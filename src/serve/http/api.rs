@@ -12,6 +12,7 @@ pub(super) mod event_stream;
 pub(super) mod events;
 pub(super) mod exports;
 pub(super) mod note;
+pub(super) mod preview;
 pub(super) mod recordings;
 pub(super) mod recovery;
 pub(super) mod routes;

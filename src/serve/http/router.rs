@@ -28,6 +28,7 @@ type Routes = fn(Door) -> Door;
 fn all(door: Door) -> Door {
     let people = [
         api::claim::routes,
+        api::preview::routes,
         api::session::routes,
         api::accounts::routes,
         api::tokens::routes,

@@ -44,6 +44,8 @@ const ROWS: &[(&str, &str, Who)] = &[
     ("POST", "/api/v1/config/confirm", Admins),
     ("GET", "/api/v1/claim", All),
     ("POST", "/api/v1/claim", All),
+    ("GET", "/api/v1/preview", All),
+    ("GET", "/api/v1/preview/{file}", All),
     ("POST", "/api/v1/session", All),
     ("GET", "/api/v1/session", Accounts),
     ("PUT", "/api/v1/session/password", Accounts),

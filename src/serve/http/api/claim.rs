@@ -91,6 +91,6 @@ pub(crate) async fn claim(
     if response.status().is_success() {
         *response.status_mut() = StatusCode::CREATED;
     }
-    response.extensions_mut().insert(ActedAs("whoever claims".to_owned()));
+    response.extensions_mut().insert(ActedAs("first claimant".to_owned()));
     Ok(response)
 }

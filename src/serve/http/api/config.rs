@@ -320,7 +320,7 @@ fn refused(refusal: ConfigRefusal) -> ApiError {
         ConfigRefusal::Faults(faults) | ConfigRefusal::FileFaulty(faults) => {
             error.with("faults", serde_json::json!(faults))
         }
-        ConfigRefusal::ReadOnly { paste } => error.with("paste", serde_json::json!(paste)),
+        ConfigRefusal::ReadOnly { paste, .. } => error.with("paste", serde_json::json!(paste)),
         _ => error,
     }
 }
@@ -355,6 +355,13 @@ fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
             "config_form",
             "The configuration file is written in a form that can only be changed by hand.",
         ),
+        ConfigRefusal::SeveralFiles(files) => {
+            let message = format!(
+                "The change concerns several files ({}). Change what each holds by itself.",
+                files.join(", ")
+            );
+            return (StatusCode::CONFLICT, "config_several_files", message);
+        }
         ConfigRefusal::Unusable(why) => {
             return (StatusCode::CONFLICT, "config_unusable", why.clone());
         }
@@ -371,11 +378,10 @@ fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
             "same_connection",
             "Connect anew to confirm: that shows that the box can still be reached.",
         ),
-        ConfigRefusal::ReadOnly { .. } => (
-            StatusCode::CONFLICT,
-            "config_read_only",
-            "The configuration file cannot be changed from here. Add `paste` to it by hand.",
-        ),
+        ConfigRefusal::ReadOnly { file, .. } => {
+            let message = format!("{file} cannot be changed from here. Add `paste` to it by hand.");
+            return (StatusCode::CONFLICT, "config_read_only", message);
+        }
         ConfigRefusal::DiskFull => (
             StatusCode::INSUFFICIENT_STORAGE,
             "disk_full",

@@ -48,7 +48,7 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
         .says("Signs out.")
         .answers_empty(204)
         .put("/api/v1/session/password", Access::Account, change_password)
-        .says("Changes the password of whoever is signed in.")
+        .says("Changes the password of the account that is signed in.")
         .takes::<PasswordRequest>()
         .answers_empty(204)
         .refuses(&[409, 422, 429])

@@ -83,8 +83,11 @@ pub(super) async fn finish(context: &Arc<HttpContext>, begun: Begun, response: &
     let refused = status == StatusCode::FORBIDDEN || (looked_at && !status.is_success());
     if refused {
         note_refusal(context, act).await;
-    } else if counts && (status.is_success() || !act.act.starts_with("GET ")) {
-        write(context, AuditLine { act, times: 1, others: 0 }).await;
+    } else if counts
+        && (status.is_success() || !act.act.starts_with("GET "))
+        && let Some(line) = context.access.admit_own_act(act)
+    {
+        write(context, line).await;
     }
 }
 

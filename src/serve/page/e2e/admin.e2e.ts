@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { violations } from './axe';
 import { close, launch, type Opened } from './browser';
-import { FakeBox, PASSWORD } from './fake-box';
+import { FakeBox, PASSWORD, TOKEN } from './fake-box';
 import { GATE, LOOKS, openOn as openPage } from './fake-net';
 import { button, field, fits, heading, shot } from './forms';
 
@@ -41,6 +41,13 @@ describe.each(LOOKS)('at $viewport.width, $colorScheme', ({ viewport, colorSchem
     expect(await violations(page)).toEqual([]);
     await fits(page);
     await shot(page, `people-${colorScheme}`);
+    await page.evaluate(() => (location.hash = '#tokens'));
+    await field(page, 'What is it for?').fill('Prometheus');
+    await button(page, 'Make').click();
+    await button(page, 'Revoke Prometheus').click();
+    expect(await violations(page)).toEqual([]);
+    await fits(page);
+    await shot(page, `tokens-${colorScheme}`);
     await page.evaluate(() => (location.hash = '#add-camera'));
     await field(page, 'Address of the camera').fill('rtsp://10.0.0.7:554/main');
     await field(page, 'User name of the camera').fill('viewer');
@@ -87,6 +94,43 @@ test('a person is added, changed and removed', async () => {
   await row.getByRole('button', { name: 'Remove eve' }).last().click();
   await expect.poll(() => box.people.has('eve')).toBe(false);
   await expect.poll(() => page.getByText('eve', { exact: true }).count()).toBe(0);
+});
+
+test('a token is made, shown once, and revoked', async () => {
+  const box = household();
+  const page = await openOn(box, '#tokens');
+  await page.getByText('No tokens yet.').waitFor();
+  await field(page, 'What is it for?').fill(' ');
+  await button(page, 'Make').click();
+  await page.getByText('A label has 1 to 64 characters.').waitFor();
+  await field(page, 'What is it for?').fill('Home Assistant');
+  await page.getByLabel('Only these').check();
+  await page.getByLabel('yard').uncheck();
+  await page.getByLabel('30 days').check();
+  await button(page, 'Make').click();
+  await page.getByText(TOKEN).waitFor();
+  const made = box.tokens[0];
+  expect(made).toMatchObject({ label: 'Home Assistant', role: 'viewer', streams: ['gate'] });
+  const days = (Date.parse(String(made?.['expires'])) - Date.now()) / 86_400_000;
+  expect(days).toBeGreaterThan(29);
+  expect(days).toBeLessThan(31);
+  await button(page, 'I have copied it').click();
+  expect(await page.getByText(TOKEN).count()).toBe(0);
+  await page.getByText('Viewer · gate · live and recordings').waitFor();
+  await field(page, 'What is it for?').fill('Prometheus');
+  await page.getByLabel('Figures only').check();
+  await page.getByLabel('Until it is revoked').check();
+  await button(page, 'Make').click();
+  await page.getByText('Figures only (/metrics)').waitFor();
+  expect(box.tokens[1]).toMatchObject({ label: 'Prometheus', scope: 'metrics', expires: null });
+  await page.reload();
+  await page.getByText('Figures only (/metrics)').waitFor();
+  expect(await page.getByText(TOKEN).count()).toBe(0);
+  await button(page, 'Revoke Prometheus').click();
+  await page.getByText('Whatever uses this token is shut out at once.').waitFor();
+  await button(page, 'Revoke Prometheus').last().click();
+  await expect.poll(() => box.tokens.length).toBe(1);
+  await expect.poll(() => page.getByText('Figures only (/metrics)').count()).toBe(0);
 });
 
 test('the last admin stays one', async () => {

@@ -24,6 +24,8 @@ interface Person extends Account {
 }
 
 export const CODE = 'ABCD2345';
+/** The text of every token. */
+export const TOKEN = 'hft_0123456789abcdef';
 export const PASSWORD = 'correct horse battery';
 /** A JPEG of a test card. */
 const PICTURE =
@@ -42,6 +44,7 @@ export class FakeBox {
   update: { readonly state: string; readonly [more: string]: unknown } | null = null;
   /** Who is signed in; the page has one cookie. */
   session: string | null = null;
+  tokens: Record<string, unknown>[] = [];
   asked: Asked[] = [];
   #wrong = 0;
   #etag = 1;
@@ -62,6 +65,7 @@ export class FakeBox {
     if (method !== 'GET' && asked.headers.get('x-holdfast-csrf') !== '1')
       return refusal(403, 'csrf', 'The header of the page is missing.');
     if (path === 'api/v1/claim') return method === 'GET' ? this.#claimState() : this.#claim(asked);
+    if (path === 'api/v1/preview') return refusal(403, 'preview_over', 'The preview is over.');
     if (path === 'ca.pem') return { status: 200, json: 'PEM' };
     if (this.state === 'unclaimed' || this.state === 'locked')
       return refusal(403, 'unclaimed', 'Nobody has claimed this box yet.');
@@ -93,6 +97,7 @@ export class FakeBox {
     if (who !== undefined && who.role !== 'admin')
       return refusal(403, 'forbidden', 'Your account has no right to this.');
     if (kind === 'accounts') return this.#accounts(asked, name);
+    if (kind === 'tokens') return this.#tokens(asked, name);
     if (kind === 'update') return this.#update(method, name);
     if (path === 'api/v1/config') return { status: 200, json: {}, headers: { etag: this.#tag() } };
     if (path === 'api/v1/streams/try') return this.#try(asked);
@@ -187,6 +192,20 @@ export class FakeBox {
     else this.#add({ ...person, ...wanted }, password ?? person.password);
     if (this.session === name) this.session = null;
     return { status: method === 'DELETE' ? 204 : 200, json: wanted };
+  }
+
+  #tokens({ method, body }: Asked, id: string | undefined): Answered {
+    if (method === 'GET') return { status: 200, json: { tokens: this.tokens } };
+    if (method === 'DELETE') {
+      this.tokens = this.tokens.filter((one) => one['id'] !== id);
+      return { status: 204 };
+    }
+    const wanted = body as Record<string, unknown>;
+    if (wanted['label'] === '')
+      return refusal(422, 'label_wrong', 'A label has 1 to 64 characters.');
+    const made = { ...wanted, id: `t${this.tokens.length}`, maker: this.session };
+    this.tokens.push({ expires: null, ...made });
+    return { status: 201, json: { expires: null, ...made, token: TOKEN } };
   }
 
   #add(account: Account, password: string): void {

@@ -5,6 +5,7 @@ import { App } from './ui/app';
 import { startPolling } from './state/box';
 import { watchConfigurable } from './state/cameras';
 import { startFollowing } from './state/events';
+import { watchUnconfirmed } from './state/unconfirmed';
 import './style/base.css';
 import './style/frame.css';
 import './style/card.css';
@@ -16,5 +17,6 @@ if (root !== null) {
   startPolling();
   startFollowing();
   watchConfigurable();
+  watchUnconfirmed();
   render(<App />, root);
 }

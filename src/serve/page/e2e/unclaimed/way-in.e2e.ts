@@ -30,11 +30,13 @@ async function signIn(page: Page, name: string, password = PASSWORD): Promise<vo
   await button(page, 'Sign in').click();
 }
 
-test('an unclaimed box shows the claim view and no picture', async () => {
+test('an unclaimed box shows the claim view, what its own camera sees, and no stream', async () => {
   const page = await openPage();
   await heading(page, 'Claim this box').waitFor();
   expect(await page.locator('video').count()).toBe(0);
   expect((await fetch(new URL('/api/v1/streams', DIRECT))).status).toBe(403);
+  const seen = page.getByRole('img', { name: 'What demo sees' });
+  await expect.poll(() => seen.evaluate((img: HTMLImageElement) => img.naturalWidth)).toBe(320);
   await field(page, 'Code of the box').fill('AAAA-2222');
   await field(page, 'Your name').fill('hedwig');
   await field(page, 'Password').fill(PASSWORD);
@@ -65,6 +67,14 @@ test('the code of the box claims it and signs in', async () => {
   await button(page, 'Add').click();
   await page.getByText('bob can sign in now.').waitFor();
   await shot(page, 'real-people');
+});
+
+test('a claimed box has no preview any more', async () => {
+  expect((await fetch(new URL('/api/v1/preview', DIRECT))).status).toBe(409);
+  expect((await fetch(new URL('/api/v1/preview/demo.jpg', DIRECT))).status).toBe(409);
+  const page = await openPage();
+  await heading(page, 'Sign in').waitFor();
+  expect(await heading(page, 'What it sees now').count()).toBe(0);
 });
 
 test('a wrong password is refused, the right one lets in, and signing out ends it', async () => {

@@ -92,6 +92,13 @@ export function streamWords(streams: Account['streams']): string {
   return streams.length === 0 ? 'No streams' : streams.join(', ');
 }
 
+/** "Viewer · All streams · live only". */
+export function grantWords({ role, streams, past }: Omit<Account, 'name'>): string {
+  if (role === 'admin') return 'Admin';
+  const what = past ? 'live and recordings' : 'live only';
+  return `${role === 'viewer' ? 'Viewer' : 'Operator'} · ${streamWords(streams)} · ${what}`;
+}
+
 /** What is wrong with a new password before it is sent; null when nothing is. */
 export function passwordFault(password: string, repeated: string): string | null {
   if (password.length < PASSWORD_CHARS_MIN)

@@ -6,9 +6,10 @@ const event = (kind: unknown) => JSON.stringify({ event: { kind } });
 test('an event says what is old, and lost events say that everything is', () => {
   expect(readAreas(event('stream.offline'))).toEqual(['box']);
   expect(readAreas(event('recording.gap'))).toEqual(['box', 'recordings']);
+  expect(readAreas(event('config.changed'))).toEqual(['box', 'config']);
   expect(readAreas(event('mark.door'))).toEqual(['recordings']);
   expect(readAreas(event('export.failed'))).toEqual(['exports']);
-  expect(readAreas('{"lost":{"count":null}}')).toHaveLength(3);
+  expect(readAreas('{"lost":{"count":null}}')).toHaveLength(4);
 });
 
 test('what the page does not know is nothing', () => {

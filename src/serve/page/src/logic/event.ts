@@ -5,8 +5,8 @@
 import { record, string } from './json';
 
 /** What the page shows that an event can make old. */
-export type Area = 'box' | 'recordings' | 'exports';
-export const AREAS: readonly Area[] = ['box', 'recordings', 'exports'];
+export type Area = 'box' | 'config' | 'recordings' | 'exports';
+export const AREAS: readonly Area[] = ['box', 'config', 'recordings', 'exports'];
 
 /** The areas that a message of `api/v1/events/ws` makes old; all of them when events were lost. */
 export function readAreas(text: string): readonly Area[] {
@@ -16,8 +16,9 @@ export function readAreas(text: string): readonly Area[] {
   switch (kind.split('.')[0]) {
     case 'stream':
     case 'health':
-    case 'config':
       return ['box'];
+    case 'config':
+      return ['box', 'config'];
     case 'recording':
       return ['box', 'recordings'];
     case 'mark':

@@ -7,7 +7,7 @@ import { signal } from '@preact/signals';
 import { oneOf } from '../logic/json';
 import { boxUrl } from '../net/url';
 
-const VIEWS = ['claim', 'password', 'people', 'add-camera', 'system'] as const;
+const VIEWS = ['claim', 'password', 'people', 'tokens', 'add-camera', 'system'] as const;
 /** A view of its own; every other place shows streams. */
 export type View = (typeof VIEWS)[number];
 

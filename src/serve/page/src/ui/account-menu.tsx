@@ -54,6 +54,9 @@ export function AccountMenu() {
                 <a href={viewAddress('people')}>People</a>
               </li>
               <li>
+                <a href={viewAddress('tokens')}>API tokens</a>
+              </li>
+              <li>
                 <a href={viewAddress('system')}>System</a>
               </li>
             </>

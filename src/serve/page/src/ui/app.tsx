@@ -16,6 +16,7 @@ import { SignIn } from './door/sign-in';
 import { Exports } from './exports';
 import { Header } from './header';
 import { Detail } from './detail';
+import { Unconfirmed } from './unconfirmed';
 import { Empty, Forbidden, HowToClaim, OpenBox, Outage, Unknown, Waiting } from './notice';
 
 export function App() {
@@ -38,6 +39,7 @@ export function App() {
         {outage.value !== null && (
           <Outage since_ms={outage.value.since_ms} reason={outage.value.reason} />
         )}
+        <Unconfirmed />
         <Place name={name} />
       </main>
       <Announcer />
@@ -49,6 +51,7 @@ const VIEW_NAMES: Record<View, string> = {
   claim: 'Claim',
   password: 'Change password',
   people: 'People',
+  tokens: 'API tokens',
   'add-camera': 'Add camera',
   system: 'System',
 };
@@ -124,6 +127,7 @@ function Later({ load }: { load: () => Promise<ComponentType> }) {
 
 const timeline = () => import('./timeline/timeline').then((module) => module.Timeline);
 const people = () => import('./admin/people').then((module) => module.People);
+const tokens = () => import('./admin/tokens').then((module) => module.Tokens);
 const system = () => import('./admin/system').then((module) => module.System);
 const addCamera = () => import('./admin/add-camera').then((module) => module.AddCamera);
 
@@ -140,6 +144,8 @@ function ViewOf({ view }: { view: View }) {
       return account.value === null ? <Forbidden /> : <Password />;
     case 'people':
       return rights.value.admin && account.value !== null ? <Later load={people} /> : <Forbidden />;
+    case 'tokens':
+      return rights.value.admin && account.value !== null ? <Later load={tokens} /> : <Forbidden />;
     case 'add-camera':
       return rights.value.admin ? <Later load={addCamera} /> : <Forbidden />;
     case 'system':

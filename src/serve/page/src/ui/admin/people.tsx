@@ -1,7 +1,7 @@
 // The people who may sign in: the list, and a form for another one.
 
 import { useEffect, useState } from 'preact/hooks';
-import { type Account, streamWords } from '../../logic/access';
+import { type Account, grantWords } from '../../logic/access';
 import { faultOf, type Refusal } from '../../logic/refusal';
 import {
   addPerson,
@@ -81,13 +81,6 @@ function Person({ person }: { person: Account }) {
       {opened === 'remove' && <RemovePerson name={person.name} keep={() => setOpened('nothing')} />}
     </li>
   );
-}
-
-/** "viewer: All streams, live only". */
-function grantWords({ role, streams, past }: Grant): string {
-  if (role === 'admin') return 'Admin';
-  const what = past ? 'live and recordings' : 'live only';
-  return `${role === 'viewer' ? 'Viewer' : 'Operator'} · ${streamWords(streams)} · ${what}`;
 }
 
 interface ChangeProps {

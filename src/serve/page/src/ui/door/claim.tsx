@@ -5,6 +5,7 @@ import { passwordFault } from '../../logic/access';
 import { faultOf, type Refusal } from '../../logic/refusal';
 import { claim, door, locked_secs } from '../../state/session';
 import { claimCode } from '../../state/route';
+import { Preview } from './preview';
 import { Field, NewPassword, Refused, Submit, useCountdown, useFirstField } from './field';
 import { Secure } from './secure';
 
@@ -39,7 +40,7 @@ export function Claim() {
   return (
     <section class="door" aria-labelledby="door-name">
       <h1 id="door-name">Claim this box</h1>
-      <p>Nobody owns this box yet. It shows nothing until somebody claims it.</p>
+      <p>Nobody owns this box yet. It lets nobody in until somebody claims it.</p>
       <form ref={form} onSubmit={(event) => void submit(event)}>
         {door.value === 'window' ? (
           <p>The button of the box was held: for a few minutes no code is needed.</p>
@@ -97,6 +98,7 @@ export function Claim() {
           <Submit words="Claim" busy={busy} busy_words="Claiming…" wait_secs={wait_secs} />
         </div>
       </form>
+      <Preview />
       <Secure />
     </section>
   );

@@ -139,9 +139,9 @@ export function NewPassword({ label, own, refused, ...fields }: NewPasswordProps
 }
 
 /** Codes of refusals that are about one field, where they are shown. */
-const AT_FIELD = ['wrong_code', 'name_wrong', 'password_weak'];
+const AT_FIELD = ['wrong_code', 'name_wrong', 'label_wrong', 'password_weak'];
 /** Paths of faults that have a field here. */
-const WITH_FIELD = ['code', 'name', 'password', 'old', 'new'];
+const WITH_FIELD = ['code', 'name', 'label', 'password', 'old', 'new'];
 
 /** Why the box refused a form; what is about one field is said at the field. */
 export function Refused({
