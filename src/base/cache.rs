@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use crate::base::sync::lock;
 
@@ -51,19 +54,35 @@ impl<K: Ord + Clone, V: Default> Cache<K, V> {
     /// Locks the entry under `key`, waiting while another caller holds it. An entry not made yet
     /// holds the default. Cancel safe.
     pub async fn take(&self, key: &K) -> OwnedMutexGuard<V> {
-        let thing = {
-            let mut places = self.lock();
-            places.asked += 1;
-            let asked = places.asked;
-            let place = places.held.entry(key.clone()).or_insert_with(|| CachedRow {
-                thing: Arc::default(),
-                bytes: 0,
-                asked,
-            });
-            place.asked = asked;
-            Arc::clone(&place.thing)
-        };
-        thing.lock_owned().await
+        self.ask(key).lock_owned().await
+    }
+
+    /// The same, waiting at most `limit` for the other caller.
+    pub async fn take_within(
+        &self,
+        key: &K,
+        limit: Duration,
+    ) -> Result<OwnedMutexGuard<V>, Elapsed> {
+        let thing = self.ask(key);
+        // What is made already is had without a timer.
+        if let Ok(free) = Arc::clone(&thing).try_lock_owned() {
+            return Ok(free);
+        }
+        timeout(limit, thing.lock_owned()).await
+    }
+
+    /// The entry under `key`, made if need be, as the one asked for last.
+    fn ask(&self, key: &K) -> Arc<tokio::sync::Mutex<V>> {
+        let mut places = self.lock();
+        places.asked += 1;
+        let asked = places.asked;
+        let place = places.held.entry(key.clone()).or_insert_with(|| CachedRow {
+            thing: Arc::default(),
+            bytes: 0,
+            asked,
+        });
+        place.asked = asked;
+        Arc::clone(&place.thing)
     }
 
     /// Says how many bytes the thing under `key` has now, and makes room for them; what has none

@@ -18,6 +18,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::process::{Resource, getrlimit};
@@ -84,6 +85,8 @@ pub struct Place {
     places: Places,
     number: u64,
     evicted: Stop,
+    /// As in the counts, for the requests after the first.
+    firm: AtomicBool,
 }
 
 /// Who has signed in on a connection.
@@ -170,7 +173,7 @@ impl Places {
         state.places.insert(number, taken);
         state.count(network, proven, 1);
         drop(state);
-        Some(Place { places: self.clone(), number, evicted })
+        Some(Place { places: self.clone(), number, evicted, firm: AtomicBool::new(false) })
     }
 }
 
@@ -180,6 +183,9 @@ impl Place {
     /// close.
     #[must_use]
     pub fn prove(&self, holder: &Holder) -> bool {
+        if self.firm.load(Relaxed) {
+            return true;
+        }
         let mut state = self.places.lock();
         let Some(taken) = state.places.get(&self.number) else { return false };
         if taken.firm {
@@ -199,6 +205,7 @@ impl Place {
         if let Some(taken) = state.places.get_mut(&self.number) {
             (taken.proven, taken.firm, taken.account) = (true, true, holder.account.clone());
         }
+        self.firm.store(true, Relaxed);
         true
     }
 

@@ -273,7 +273,7 @@ impl Hls {
         peer: IpAddr,
         asked: Directives,
         reports: impl FnOnce() -> Vec<RenditionReport>,
-    ) -> Result<String, HlsError> {
+    ) -> Result<Bytes, HlsError> {
         let _viewing = self.stream.view();
         self.feed();
         let is_ready = self.shared.list().playlist.is_ready();
@@ -282,10 +282,17 @@ impl Hls {
         }
         self.shared.readers().saw(peer, self.clock.boot());
         self.reached(asked).await?;
-        let telling = PlaylistOptions { skip: asked.skip, reports: reports() };
+        let has_parts = matches!(self.shared.list().playlist.parts(), Parts::Told(_));
+        // Taken before the lock, because those of other streams are behind locks of their own.
+        let reports = if has_parts { reports() } else { Vec::new() };
         let mut list = self.shared.list();
         list.asked_at = self.clock.boot();
-        list.playlist.tell(&telling).ok_or(HlsError::TooEarly)
+        let told = if has_parts {
+            list.playlist.tell(&PlaylistOptions { skip: asked.skip, reports }).map(Bytes::from)
+        } else {
+            list.playlist.media()
+        };
+        told.ok_or(HlsError::TooEarly)
     }
 
     /// Counts `peer`, which asked for a playlist of the recording, as a reader.

@@ -215,7 +215,7 @@ impl FragmentCache {
         place: StoredRange,
     ) -> Result<Option<Arc<CachedFragment>>, SegmentError> {
         let key = (lap.ring(), place.lap, place.from);
-        let taken = tokio::time::timeout(READ_BY_OTHERS_WAIT_MAX, self.0.take(&key)).await;
+        let taken = self.0.take_within(&key, READ_BY_OTHERS_WAIT_MAX).await;
         let stalled = |_| DvrError::Stalled { secs: READ_BY_OTHERS_WAIT_MAX.as_secs() };
         let mut known = taken.map_err(stalled)?;
         let found = match &*known {

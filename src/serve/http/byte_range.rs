@@ -106,12 +106,12 @@ where
         ByteRange::Outside => return outside(length),
     };
     let bytes = HeaderValue::from(range.end - range.start);
-    let told = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
+    let (from, last) = (range.start, range.end.saturating_sub(1));
     let body = Body::from_stream(open(range));
     let headers = [(header::CONTENT_LENGTH, bytes), (header::ACCEPT_RANGES, BYTES)];
     let mut response = (status, headers, body).into_response();
     if status == StatusCode::PARTIAL_CONTENT
-        && let Ok(told) = HeaderValue::from_str(&told)
+        && let Ok(told) = HeaderValue::from_str(&format!("bytes {from}-{last}/{length}"))
     {
         response.headers_mut().insert(header::CONTENT_RANGE, told);
     }

@@ -18,7 +18,7 @@ pub(super) const MEDIA: &str = "hf-media";
 
 /// What the session's cookie is called for a client that came as `reached` says.
 pub(super) fn session_name(reached: &Reached) -> &'static str {
-    match (reached.secure, reached.base.as_str()) {
+    match (reached.secure, &*reached.base) {
         (false, _) => PLAIN,
         (true, "/") => SECURE,
         (true, _) => SECURE_BELOW,
@@ -69,9 +69,9 @@ mod tests {
 
     fn reached(secure: bool, base: &str) -> Reached {
         Reached {
-            authority: "box.local".to_owned(),
-            host: "box.local".to_owned(),
-            base: base.to_owned(),
+            authority: "box.local".into(),
+            host: "box.local".into(),
+            base: base.into(),
             client: [127, 0, 0, 1].into(),
             secure,
         }

@@ -9,14 +9,14 @@ mod caller;
 mod media;
 mod revoked;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::RequestExt;
 use axum::Router;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{RawPathParams, Request};
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use schemars::JsonSchema;
@@ -64,8 +64,8 @@ pub(super) enum Object {
 }
 
 /// Collects routes; each with its access.
+#[derive(Default)]
 pub(super) struct Door {
-    context: Arc<HttpContext>,
     router: Router<Arc<HttpContext>>,
     table: Vec<RouteEntry>,
     /// Whether the routes that are added now are media.
@@ -76,14 +76,8 @@ pub(super) struct Door {
 
 impl Door {
     /// A door without routes.
-    pub(super) fn new(context: Arc<HttpContext>) -> Self {
-        Self {
-            context,
-            router: Router::new(),
-            table: Vec::new(),
-            is_media: false,
-            is_streamed: false,
-        }
+    pub(super) fn new() -> Self {
+        Self::default()
     }
 
     /// Adds `GET path` (and HEAD).
@@ -178,10 +172,8 @@ impl Door {
         T: 'static,
     {
         let (is_media, is_streamed) = (self.is_media, self.is_streamed);
-        let context = Arc::clone(&self.context);
-        let guard = RouteGuard { access, is_media, is_streamed, context };
-        let methods = on(filter, handler).route_layer(from_fn_with_state(guard, guarded));
-        self.router = self.router.route(path, methods);
+        let guard = RouteGuard { access, is_media, is_streamed };
+        self.router = self.router.route(path, on(filter, Guarded { guard, handler }));
         let (access, object) = access.words();
         let operation = Operation::default();
         self.table.push(RouteEntry { method, path, access, object, is_media, operation });
@@ -284,13 +276,34 @@ impl Access {
 }
 
 /// The checks before one handler.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct RouteGuard {
     access: Access,
     is_media: bool,
     /// The handler reads the body piece by piece.
     is_streamed: bool,
-    context: Arc<HttpContext>,
+}
+
+/// A handler behind its guard. It is a handler itself rather than a layer of axum's, which would box and copy
+/// what is inside of it for every request.
+#[derive(Clone, Copy, Debug)]
+struct Guarded<H> {
+    guard: RouteGuard,
+    handler: H,
+}
+
+impl<H, T> Handler<T, Arc<HttpContext>> for Guarded<H>
+where
+    H: Handler<T, Arc<HttpContext>>,
+    T: 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, context: Arc<HttpContext>) -> Self::Future {
+        Box::pin(guarded(self.guard, context, request, |request, context| {
+            self.handler.call(request, context)
+        }))
+    }
 }
 
 /// Why a request goes no further, and whose it is, where that was proved.
@@ -308,7 +321,15 @@ impl From<ApiError> for Denied {
 /// Reads the body, unless the handler does that itself, and notes that the caller has signed in: their
 /// connection keeps its place. By then the request is here as a whole, so that a body that trickles in holds a
 /// place as little as a head that does.
-async fn handled(guard: &RouteGuard, request: Request, next: Next) -> Response {
+async fn handled<F>(
+    guard: RouteGuard,
+    context: Arc<HttpContext>,
+    request: Request,
+    handler: impl FnOnce(Request, Arc<HttpContext>) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
     let bounded = if guard.is_streamed { Ok(request) } else { bounded(request).await };
     let request = match bounded {
         Ok(request) => request,
@@ -320,16 +341,24 @@ async fn handled(guard: &RouteGuard, request: Request, next: Next) -> Response {
         (Some(own), Some(peer)) => Peer::prove(peer, own),
         _ => true,
     };
-    if proved { next.run(request).await } else { crowded().into_response() }
+    if proved { handler(request, context).await } else { crowded().into_response() }
 }
 
 /// Lets a request through to its handler, or says what it lacks.
-async fn guarded(State(guard): State<RouteGuard>, mut request: Request, next: Next) -> Response {
-    let caller = match guard.admit(&mut request).await {
+async fn guarded<F>(
+    guard: RouteGuard,
+    context: Arc<HttpContext>,
+    mut request: Request,
+    handler: impl FnOnce(Request, Arc<HttpContext>) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let caller = match guard.admit(&context, &mut request).await {
         Ok(caller) => caller,
         Err(denied) => {
             if let Some(act) = audit::refused(&denied, &request) {
-                audit::note_refusal(&guard.context, act).await;
+                audit::note_refusal(&context, act).await;
             }
             return denied.error.into_response();
         }
@@ -339,41 +368,46 @@ async fn guarded(State(guard): State<RouteGuard>, mut request: Request, next: Ne
         let peer = peer.until(ended.clone());
         request.extensions_mut().insert(Arc::new(peer));
     }
-    let ticket = media::ticket(&guard.context, &caller, &request);
-    let begun = audit::begin(guard.access, &caller, &request);
-    let held = caller.clone();
-    request.extensions_mut().insert(caller);
-    let mut response = handled(&guard, request, next).await;
-    audit::finish(&guard.context, begun, &mut response).await;
+    let ticket = media::ticket(&context, &caller, &request);
+    let begun = audit::begin(guard.access, &request);
+    request.extensions_mut().insert(caller.clone());
+    let mut response = handled(guard, Arc::clone(&context), request, handler).await;
+    audit::finish(&context, &caller, begun, &mut response).await;
     if let Some(ticket) = ticket.filter(|_| response.status().is_success()) {
         response.headers_mut().append(header::SET_COOKIE, ticket);
     }
     match ended {
-        Some(ended) => response.map(|body| revoked::body(body, ended, held)),
+        Some(ended) => response.map(|body| revoked::body(body, ended, caller)),
         None => response,
     }
 }
 
 impl RouteGuard {
     /// The caller, if permitted.
-    async fn admit(&self, request: &mut Request) -> Result<Caller, Denied> {
-        let context = &self.context;
-        let open = (context.http.now().access == Openness::OpenOnLoopback)
-            .then(|| Identity::unlimited(Proof::Open));
+    async fn admit(
+        self,
+        context: &Arc<HttpContext>,
+        request: &mut Request,
+    ) -> Result<Caller, Denied> {
+        let is_open = context.http.now().access == Openness::OpenOnLoopback;
         let Some(role) = self.access.role() else {
             let shown = evidence(context, request, false).ok();
-            let identity = shown.and_then(|evidence| evidence.identity).or(open);
-            return Ok(Caller::new(context, identity));
+            return Ok(match shown.and_then(|evidence| evidence.identity) {
+                None if is_open => Caller::anybody(),
+                identity => Caller::new(context, identity),
+            });
         };
-        if self.access == Access::Metrics && self.is_collector(request) {
-            return Ok(Caller::new(context, Some(Identity::unlimited(Proof::Open))));
+        if self.access == Access::Metrics && is_collector(context, request) {
+            return Ok(Caller::anybody());
         }
         let Evidence { identity, cookie } = evidence(context, request, self.is_media)?;
-        let identity = identity.or(open);
-        let identity = identity.ok_or_else(|| match context.access.claim_status() {
-            ClaimStatus::Claimed if self.is_media => media::unproven(context, request),
-            status => closed(status),
-        })?;
+        let Some(identity) = identity else {
+            return if is_open {
+                Ok(Caller::anybody())
+            } else {
+                Err(self.unproven(context, request).into())
+            };
+        };
         let allowed = match (self.access, identity.proof) {
             (Access::Metrics, Proof::MetricsToken) => true,
             (_, Proof::MetricsToken) => false,
@@ -393,15 +427,16 @@ impl RouteGuard {
         }
     }
 
-    /// Whether a request comes from an address that may read the metrics.
-    fn is_collector(&self, request: &Request) -> bool {
-        let Some(reached) = request.extensions().get::<Reached>() else { return false };
-        let settings = self.context.http.now();
-        settings.metrics_allow.iter().any(|network| network.contains(reached.client))
+    /// The answer to a request without proof.
+    fn unproven(self, context: &HttpContext, request: &Request) -> ApiError {
+        match context.access.claim_status() {
+            ClaimStatus::Claimed if self.is_media => media::unproven(context, request),
+            status => closed(status),
+        }
     }
 
     /// Whether the caller may see the stream that the path names.
-    async fn check_object(&self, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
+    async fn check_object(self, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
         let (parameter, right) = match self.access.object() {
             Some(Object::Stream(right)) => ("stream", right),
             Some(Object::File(right)) => ("file", right),
@@ -418,6 +453,13 @@ impl RouteGuard {
         };
         caller.check(right, stream)
     }
+}
+
+/// Whether a request comes from an address that may read the metrics.
+fn is_collector(context: &HttpContext, request: &Request) -> bool {
+    let Some(reached) = request.extensions().get::<Reached>() else { return false };
+    let settings = context.http.now();
+    settings.metrics_allow.iter().any(|network| network.contains(reached.client))
 }
 
 /// The answer to a caller without proof.

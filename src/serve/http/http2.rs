@@ -11,17 +11,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
-use hyper::Request;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
-use tower::ServiceExt;
 
 use super::peers::Peer;
 use crate::base::limits::{
@@ -45,17 +43,22 @@ pub(super) enum Http2Error {
 }
 
 /// Serves `socket` until the client leaves, has no more requests, or is asked to go.
-pub(super) async fn serve<S>(socket: S, peer: Arc<Peer>, router: Router) -> Result<(), Http2Error>
+pub(super) async fn serve<S, F>(
+    socket: S,
+    peer: Arc<Peer>,
+    answering: impl Fn(Request<Body>) -> F,
+) -> Result<(), Http2Error>
 where
+    F: Future<Output = Response<Body>> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (closing, answers) = (peer.closing.clone(), Arc::new(Answers::new()));
     let ours = Arc::clone(&answers);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&peer));
-        let (router, answer) = (router.clone(), ours.begin());
+        let (response, answer) = (answering(request.map(Body::new)), ours.begin());
         async move {
-            let response = router.oneshot(request).await?;
+            let response = response.await;
             // As long as its window is shut, not even the first frame is asked for.
             answer.waits(!response.body().is_end_stream());
             Ok::<_, Infallible>(response.map(|body| Watched { body, answer }))
@@ -214,7 +217,6 @@ impl HttpBody for Watched {
 mod tests {
     use std::net::SocketAddr;
 
-    use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::super::peers::Held;
@@ -240,8 +242,8 @@ mod tests {
     async fn a_client_that_shuts_its_window_is_cut() {
         let place = Places::default().enter([127, 0, 0, 1].into(), true).unwrap();
         let (mut client, server) = tokio::io::duplex(64 << 10);
-        let router = Router::new().route("/", get(|| async { vec![b'x'; 200_000] }));
-        let serving = serve(server, peer(place), router);
+        let answering = async |_| Response::new(Body::from(vec![b'x'; 200_000]));
+        let serving = serve(server, peer(place), answering);
         let asking = async {
             client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
             // SETTINGS: SETTINGS_INITIAL_WINDOW_SIZE is 0 (RFC 9113 §6.5.2).

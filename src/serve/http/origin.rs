@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::Request;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use super::error::ApiError;
@@ -31,11 +32,11 @@ const LOCAL_ZONES: [&str; 4] = ["local", "localhost", "home.arpa", "internal"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reached {
     /// Host and port that the client asked for.
-    pub authority: String,
+    pub authority: Arc<str>,
     /// The same as the request itself says; a proxy may have put another one there.
-    pub host: String,
+    pub host: Arc<str>,
     /// The path below which the client sees the box, with a slash at both ends.
-    pub base: String,
+    pub base: Arc<str>,
     /// Where the client is.
     pub client: IpAddr,
     /// Whether the path between the client and the box, or its trusted proxy, is encrypted.
@@ -87,7 +88,7 @@ fn reached(
     let trusts = |ip: IpAddr| config.trusted_proxies.iter().any(|network| network.contains(ip));
     if !trusts(peer) {
         return Ok(Reached {
-            authority: host.clone(),
+            authority: Arc::clone(&host),
             base: base(config, &host),
             host,
             client: peer,
@@ -96,19 +97,19 @@ fn reached(
     }
     let authority = match single(headers, &FORWARDED_HOST) {
         Some(text) => authority(text).ok_or_else(|| foreign(text))?,
-        None => host.clone(),
+        None => Arc::clone(&host),
     };
     if !is_own(config, &authority) {
         return Err(foreign(&authority));
     }
     let prefix = PREFIXES.iter().find_map(|name| single(headers, name));
-    let base = prefix.and_then(prefix_base).unwrap_or_else(|| base(config, &authority));
+    let base = prefix.and_then(prefix_base).map_or_else(|| base(config, &authority), Arc::from);
     let secure = secure || single(headers, &FORWARDED_PROTO) == Some("https");
     Ok(Reached { authority, host, base, client: client(headers, peer, trusts), secure })
 }
 
 /// The one name that a request asks for.
-fn host(request: &Request) -> Result<String, ApiError> {
+fn host(request: &Request) -> Result<Arc<str>, ApiError> {
     let wrong = || ApiError::bad_request("A request must name one host in its Host header.");
     if let Some(authority) = request.uri().authority() {
         return self::authority(authority.as_str()).ok_or_else(wrong);
@@ -117,17 +118,20 @@ fn host(request: &Request) -> Result<String, ApiError> {
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().ok().and_then(authority).ok_or_else(wrong),
         // Programs of before HTTP/1.1 name none; no browser is among them.
-        (None, None) if request.version() < Version::HTTP_11 => Ok("localhost".to_owned()),
+        (None, None) if request.version() < Version::HTTP_11 => Ok("localhost".into()),
         _ => Err(wrong()),
     }
 }
 
 /// Host and port in lower case, if `text` is that and nothing else.
-fn authority(text: &str) -> Option<String> {
+fn authority(text: &str) -> Option<Arc<str>> {
     let bare = text.len() <= HTTP_HOST_BYTES_MAX
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
-    let uri: Uri = bare.then(|| format!("http://{text}/").parse().ok())??;
-    let authority = uri.authority()?.as_str().to_ascii_lowercase();
+    let authority: Authority = bare.then(|| text.parse().ok())??;
+    let mut authority: Arc<str> = authority.as_str().into();
+    if let Some(text) = Arc::get_mut(&mut authority) {
+        text.make_ascii_lowercase();
+    }
     (!host_of(&authority).is_empty()).then_some(authority)
 }
 
@@ -169,9 +173,9 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// The path of the external URL, for a request that came by its name.
-fn base(config: &HttpSettings, authority: &str) -> String {
+fn base(config: &HttpSettings, authority: &str) -> Arc<str> {
     let url = config.external_url.as_ref().filter(|url| url.authority == authority);
-    url.map_or_else(|| "/".to_owned(), |url| url.base.clone())
+    url.map_or("/", |url| url.base.as_str()).into()
 }
 
 /// The base path that `prefix` names, with a slash at both ends; `None` for what could end up as
@@ -324,16 +328,19 @@ mod tests {
             ("x-forwarded-for", "192.0.2.1, 203.0.113.5, 127.0.0.2"),
         ];
         let seen = reach(PROXY, &headers).unwrap();
-        assert_eq!((seen.authority.as_str(), seen.base.as_str()), ("nvr.example:8443", "/video/"));
+        assert_eq!((&*seen.authority, &*seen.base), ("nvr.example:8443", "/video/"));
         assert_eq!(seen.client, IpAddr::from([203, 0, 113, 5]));
         let seen = reach(STRANGER, &headers).unwrap();
-        assert_eq!((seen.authority.as_str(), seen.base.as_str()), ("127.0.0.1", "/"));
+        assert_eq!((&*seen.authority, &*seen.base), ("127.0.0.1", "/"));
         assert_eq!(seen.client, IpAddr::from(STRANGER));
         let host = [("host", "127.0.0.1"), ("x-forwarded-host", "evil.example")];
         assert_eq!(reach(PROXY, &host), Err(421));
         let rebound = [("host", "evil.example"), ("x-forwarded-host", "127.0.0.1")];
         assert_eq!(reach(PROXY, &rebound), Err(421));
-        assert_eq!(reach(STRANGER, &[("host", "nvr.example:8443")]).unwrap().base, "/cam/");
+        assert_eq!(
+            reach(STRANGER, &[("host", "nvr.example:8443")]).unwrap().base.as_ref(),
+            "/cam/"
+        );
     }
 
     #[test]
@@ -376,9 +383,9 @@ mod tests {
     #[test]
     fn a_port_that_goes_without_saying_may_be_said() {
         let reached = |authority: &str| Reached {
-            authority: authority.to_owned(),
-            host: "127.0.0.1".to_owned(),
-            base: "/".to_owned(),
+            authority: authority.into(),
+            host: "127.0.0.1".into(),
+            base: "/".into(),
             client: IpAddr::from(STRANGER),
             secure: false,
         };

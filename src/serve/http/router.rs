@@ -2,27 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-
 use super::context::HttpContext;
 use super::door::Door;
+use super::layer::Routes;
 use super::media::{export, live, live_ws, mjpeg, play_ws, snapshot, sprites, vod};
 use super::{api, layer, metrics, page, trust};
 
 /// All routes with everything around them.
-pub(super) fn router(context: Arc<HttpContext>) -> Router {
-    let (routes, table) = all(Door::new(Arc::clone(&context))).finish();
+pub(super) fn router(context: Arc<HttpContext>) -> Routes {
+    let (routes, table) = all(Door::new()).finish();
     // Every listening address has the same table.
     let _ = context.routes.set(table);
     let routes = routes
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
         .with_state(Arc::clone(&context));
-    layer::around(routes, context)
+    Routes::new(routes, context)
 }
 
 /// What a handler adds.
-type Routes = fn(Door) -> Door;
+type Adds = fn(Door) -> Door;
 
 /// The routes of every handler; each says who may use it.
 fn all(door: Door) -> Door {
@@ -49,6 +48,6 @@ fn all(door: Door) -> Door {
     let past = [vod::routes, export::routes, play_ws::routes, sprites::routes];
     let live = [live::routes, mjpeg::routes, live_ws::routes, snapshot::routes];
     let rooted = [page::routes, metrics::routes, trust::routes, api::try_camera::routes];
-    let groups: [&[Routes]; 7] = [&rooted, &people, &streams, &machine, &others, &live, &past];
+    let groups: [&[Adds]; 7] = [&rooted, &people, &streams, &machine, &others, &live, &past];
     groups.into_iter().flatten().fold(door, |door, routes| routes(door))
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,11 +19,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::context::HttpContext;
 use super::http2;
+use super::layer::Routes;
 use super::peers::{Held, Peer};
 use super::router;
 use super::settings::Access;
@@ -75,7 +75,7 @@ pub async fn run(
     let _guard = hard_stop.clone().drop_guard();
     let (open, all_closed) = mpsc::channel(1);
     let mut server = Server {
-        router: router::router(Arc::clone(&context)),
+        routes: router::router(Arc::clone(&context)),
         tls,
         context: Arc::clone(&context),
         connections: Supervisor::new(hard_stop, Arc::clone(&context.clock)),
@@ -98,7 +98,7 @@ pub async fn run(
 
 /// One accept loop and its connections.
 struct Server {
-    router: Router,
+    routes: Routes,
     tls: Option<Tls>,
     context: Arc<HttpContext>,
     /// Where the connections' tasks live.
@@ -140,7 +140,7 @@ impl Server {
             held: Arc::new(Held { _open: self.open.clone(), place }),
             revoked: None,
         });
-        let serving = serve(socket, Arc::clone(&peer), self.router.clone(), self.tls.clone());
+        let serving = serve(socket, Arc::clone(&peer), self.routes.clone(), self.tls.clone());
         self.connections.spawn("http", while_held(peer, serving));
     }
 
@@ -189,14 +189,14 @@ async fn while_held(peer: Arc<Peer>, serving: impl Future<Output = ()>) {
 }
 
 /// One connection, from its first byte to its end.
-async fn serve(socket: TcpStream, peer: Arc<Peer>, router: Router, tls: Option<Tls>) {
+async fn serve(socket: TcpStream, peer: Arc<Peer>, routes: Routes, tls: Option<Tls>) {
     let address = peer.address;
     if let Err(error) = socket.set_nodelay(true) {
         debug!(part = "http", peer = %address, %error, "connection ended");
         return;
     }
     let socket = Stalling::new(socket, HTTP_WRITE_STALL_MAX);
-    let Some(tls) = tls else { return serve_http1(socket, peer, router).await };
+    let Some(tls) = tls else { return serve_http1(socket, peer, routes).await };
     let closing = peer.closing.clone();
     let shaken = tokio::select! {
         biased;
@@ -205,24 +205,26 @@ async fn serve(socket: TcpStream, peer: Arc<Peer>, router: Router, tls: Option<T
     };
     match shaken {
         Ok(socket) if is_http2(&socket) => {
-            if let Err(error) = http2::serve(socket, peer, router).await {
+            let answering = move |request| routes.clone().answer(request);
+            if let Err(error) = http2::serve(socket, peer, answering).await {
                 debug!(part = "http", peer = %address, %error, "connection ended");
             }
         }
-        Ok(socket) => serve_http1(socket, peer, router).await,
+        Ok(socket) => serve_http1(socket, peer, routes).await,
         Err(error) => debug!(part = "http", peer = %address, %error, "no TLS handshake"),
     }
 }
 
 /// The same in HTTP/1.1. An upgrade to HTTP/2 in clear is not taken (RFC 9113 §3.1).
-async fn serve_http1<S>(socket: S, peer: Arc<Peer>, router: Router)
+async fn serve_http1<S>(socket: S, peer: Arc<Peer>, routes: Routes)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (address, closing) = (peer.address, peer.closing.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&peer));
-        router.clone().oneshot(request)
+        let answer = routes.clone().answer(request.map(Body::new));
+        async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

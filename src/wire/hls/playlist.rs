@@ -75,6 +75,8 @@ pub struct Playlist {
     discontinuities_left: u64,
     bytes: usize,
     peak_bps: u64,
+    /// Its text as it is now, once that was asked for: many players ask for the same.
+    pub(super) text: Option<Bytes>,
 }
 
 impl Playlist {
@@ -96,7 +98,7 @@ impl Playlist {
         self.discontinuities_left += self.discontinuities() + 1;
         self.discontinuities_left = self.discontinuities_left.max(discontinuities);
         self.next_number = self.next_number.max(number);
-        (self.init, self.open, self.bytes) = (None, None, 0);
+        (self.init, self.open, self.bytes, self.text) = (None, None, 0, None);
         self.listed.clear();
         self.retired.clear();
     }
@@ -110,7 +112,7 @@ impl Playlist {
     pub fn push(&mut self, now: BootTime, cut: FinishedSegment) {
         let number = self.next_number;
         let init = self.init_of(&cut.init, cut.body.lap());
-        (self.next_number, self.open) = (number + 1, None);
+        (self.next_number, self.open, self.text) = (number + 1, None, None);
         self.init = Some(Arc::clone(&init));
         let segment = Arc::new(Segment { number, init, cut, listed_at: now });
         self.bytes += segment.cut.body.held_bytes();
@@ -128,19 +130,20 @@ impl Playlist {
     /// Sets whether parts are published from now on; their length is settled later.
     pub fn want_parts(&mut self, wanted: bool) {
         self.parts = if wanted { Parts::Awaited } else { Parts::Off };
-        self.open = None;
+        (self.open, self.text) = (None, None);
     }
 
     /// Settles how long parts are at most, for as long as they are published, or that there are
     /// none.
     pub fn settle_parts(&mut self, parts: Parts) {
         if self.parts == Parts::Awaited {
-            self.parts = parts;
+            (self.parts, self.text) = (parts, None);
         }
     }
 
     /// Tells what there is of the segment in the making.
     pub fn show_open(&mut self, open: Option<OpenSegment>) {
+        self.text = None;
         self.open = open.filter(|_| matches!(self.parts, Parts::Told(_))).map(|open| {
             let init = self.init_of(&open.init, None);
             (open, init)
@@ -174,6 +177,7 @@ impl Playlist {
             let whole = whole_secs(longest.unwrap_or_default()).max(self.entries_secs);
             let preferred = self.preferred_secs.filter(|secs| *secs >= whole);
             self.target_secs = Some(preferred.unwrap_or((whole + 1).max(HLS_TARGET_SECS_MIN)));
+            self.text = None;
         }
         self.let_go(now);
     }
@@ -210,6 +214,7 @@ impl Playlist {
 
     fn retire(&mut self, now: BootTime) {
         let list_span = self.listed_span();
+        self.text = None;
         if let Some(segment) = self.listed.pop_front() {
             self.discontinuities_left += u64::from(segment.cut.discontinuity);
             // What is on the disk stays there without us.

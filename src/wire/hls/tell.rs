@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::playlist::{LIST_TARGETS, Parts, Playlist, VERSION};
 use super::segment::{Init, Part, Segment};
 use super::skip_until;
@@ -39,10 +41,15 @@ pub struct RenditionReport {
 }
 
 impl Playlist {
-    /// The current media playlist, once [`Playlist::is_ready`].
-    #[must_use]
-    pub fn media(&self) -> Option<String> {
-        self.tell(&PlaylistOptions::default())
+    /// The current media playlist, once [`Playlist::is_ready`]. Written once for all who ask before it
+    /// changes.
+    pub fn media(&mut self) -> Option<Bytes> {
+        let written = |list: &Self| list.tell(&PlaylistOptions::default()).map(Bytes::from);
+        if self.text.is_none() {
+            self.text = written(self);
+        }
+        debug_assert_eq!(self.text, written(self), "a change must forget the text");
+        self.text.clone()
     }
 
     /// The media playlist for one request, once [`Playlist::is_ready`].

@@ -12,9 +12,9 @@ pub fn eat(bytes: &[u8]) {
     let people = people();
     for (secure, base) in [(false, "/"), (true, "/"), (true, "/cam/")] {
         let reached = Reached {
-            authority: "box.local".to_owned(),
-            host: "box.local".to_owned(),
-            base: base.to_owned(),
+            authority: "box.local".into(),
+            host: "box.local".into(),
+            base: base.into(),
             client: [192, 0, 2, 7].into(),
             secure,
         };

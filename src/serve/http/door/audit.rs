@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use tracing::warn;
 
@@ -31,29 +31,37 @@ impl ActedAs {
 
 /// A request, until it is answered.
 pub(super) struct Begun {
-    act: Act,
+    method: Method,
+    uri: Uri,
+    /// From where, and whether encrypted.
+    from: Option<(IpAddr, bool)>,
     /// It does something, and does not only look.
     counts: bool,
 }
 
 /// What is noted of `request`, once it is answered.
-pub(super) fn begin(access: Access, caller: &Caller, request: &Request) -> Begun {
+pub(super) fn begin(access: Access, request: &Request) -> Begun {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let counts = !reads || takes_footage(access, request);
-    Begun { act: act(caller.identity(), request), counts }
+    let reached = request.extensions().get::<Reached>();
+    Begun {
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        from: reached.map(|reached| (reached.client, reached.secure)),
+        counts: !reads || takes_footage(access, request),
+    }
 }
 
-fn act(identity: Option<&Identity>, request: &Request) -> Act {
-    let reached = request.extensions().get::<Reached>();
-    let address: Option<IpAddr> = reached.map(|reached| reached.client);
-    let scheme = if reached.is_some_and(|reached| reached.secure) { "https" } else { "http" };
-    Act {
-        who: identity.map_or_else(String::new, Identity::shown_name),
-        proof: identity.map_or("none", |identity| identity.proof.word()),
-        scheme,
-        address,
-        act: format!("{} {}", request.method(), request.uri().path()),
-        result: 0,
+impl Begun {
+    fn answered(self, identity: Option<&Identity>, status: StatusCode) -> Act {
+        let secure = self.from.is_some_and(|(_, secure)| secure);
+        Act {
+            who: identity.map_or_else(String::new, Identity::shown_name),
+            proof: identity.map_or("none", |identity| identity.proof.word()),
+            scheme: if secure { "https" } else { "http" },
+            address: self.from.map(|(address, _)| address),
+            act: format!("{} {}", self.method, self.uri.path()),
+            result: status.as_u16(),
+        }
     }
 }
 
@@ -68,12 +76,20 @@ fn takes_footage(access: Access, request: &Request) -> bool {
 }
 
 /// Notes what was begun, now that it is answered by `response`.
-pub(super) async fn finish(context: &Arc<HttpContext>, begun: Begun, response: &mut Response) {
-    let Begun { mut act, counts } = begun;
+pub(super) async fn finish(
+    context: &Arc<HttpContext>,
+    caller: &Caller,
+    begun: Begun,
+    response: &mut Response,
+) {
     let status = response.status();
-    act.result = status.as_u16();
     let acted = response.extensions_mut().remove::<ActedAs>();
     let looked_at = acted.is_some();
+    let counts = begun.counts;
+    if !counts && !looked_at && status != StatusCode::FORBIDDEN {
+        return;
+    }
+    let mut act = begun.answered(caller.identity(), status);
     match acted {
         Some(ActedAs(name)) => act.who = name,
         // Nothing was looked at.
@@ -96,8 +112,8 @@ pub(super) fn refused(denied: &Denied, request: &Request) -> Option<Act> {
     if denied.who.is_none() && denied.error.code != "wrong_key" {
         return None;
     }
-    let mut act = act(denied.who.as_ref(), request);
-    act.result = denied.error.status.as_u16();
+    let begun = begin(Access::Account, request);
+    let mut act = begun.answered(denied.who.as_ref(), denied.error.status);
     if denied.who.is_none() {
         "unknown".clone_into(&mut act.who);
     }

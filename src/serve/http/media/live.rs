@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -163,9 +164,9 @@ fn directives(query: &str) -> Result<Directives, ApiError> {
     Ok(asked)
 }
 
-fn playlist(text: String) -> Response {
+fn playlist(text: impl Into<Body>) -> Response {
     let headers = [(header::CONTENT_TYPE, PLAYLIST_TYPE), (header::CACHE_CONTROL, PLAYLIST_CACHE)];
-    (headers, text).into_response()
+    (headers, text.into()).into_response()
 }
 
 /// What a file name asks for.
