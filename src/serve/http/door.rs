@@ -4,6 +4,7 @@
 //! do such things, may they with this stream, does the request come from their own page. Which
 //! stream a pin or an export is of, only its handler can say: it asks [`Caller`].
 
+mod access;
 mod audit;
 mod caller;
 mod media;
@@ -21,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use schemars::JsonSchema;
 
+pub(super) use access::{Access, Object};
 pub(super) use audit::ActedAs;
 pub(super) use caller::{Caller, shows_local_key};
 
@@ -33,35 +35,7 @@ use super::peers::Peer;
 use super::request_body::bounded;
 use super::route_entry::RouteEntry;
 use super::settings::Access as Openness;
-use crate::access::{ClaimStatus, Identity, Proof, Right, Role};
-
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Everyone, on a box without accounts too.
-    Public,
-    /// Any account.
-    Account,
-    /// Anyone who may watch the object.
-    Viewer(Object),
-    /// Operators, with an object that they may watch.
-    Operator(Object),
-    /// Administrators.
-    Admin,
-    /// Administrators, and others who may read the metrics.
-    Metrics,
-}
-
-/// What a route is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Object {
-    /// The stream that the path names as `{stream}`.
-    Stream(Right),
-    /// The stream that the path names as `{file}`, up to its ending.
-    File(Right),
-    /// What the handler looks up, or lists: it asks the caller for each.
-    LookedUp,
-}
+use crate::access::{ClaimStatus, Identity, Proof};
 
 /// Collects routes; each with its access.
 #[derive(Default)]
@@ -237,41 +211,6 @@ impl Undescribed {
     /// What the route is for, in one line.
     pub(super) fn says(self, summary: &'static str) -> Door {
         self.0.newest(|operation| operation.summary = summary)
-    }
-}
-
-impl Access {
-    /// The class and its object, as the table of routes has them.
-    fn words(self) -> (&'static str, Option<&'static str>) {
-        let object = |object| match object {
-            Object::Stream(Right::Live) | Object::File(Right::Live) => "live",
-            Object::Stream(Right::Past) | Object::File(Right::Past) => "past",
-            Object::LookedUp => "each",
-        };
-        match self {
-            Self::Public => ("public", None),
-            Self::Account => ("account", None),
-            Self::Viewer(of) => ("viewer", Some(object(of))),
-            Self::Operator(of) => ("operator", Some(object(of))),
-            Self::Admin => ("admin", None),
-            Self::Metrics => ("metrics", None),
-        }
-    }
-
-    fn role(self) -> Option<Role> {
-        match self {
-            Self::Public => None,
-            Self::Account | Self::Viewer(_) => Some(Role::Viewer),
-            Self::Operator(_) => Some(Role::Operator),
-            Self::Admin | Self::Metrics => Some(Role::Admin),
-        }
-    }
-
-    fn object(self) -> Option<Object> {
-        match self {
-            Self::Viewer(object) | Self::Operator(object) => Some(object),
-            Self::Public | Self::Account | Self::Admin | Self::Metrics => None,
-        }
     }
 }
 
