@@ -121,5 +121,5 @@ pub const PAST_PICTURE_CACHE_BYTES_MAX: usize = 8 << 20;
 /// MJPEG viewers of one stream; a further one gets 503.
 pub const MJPEG_VIEWERS_MAX: usize = 16;
 /// Bytes of sprite sheets kept in memory over all streams; those not asked for the longest leave
-/// first. A sheet has about 150 KB, one that still grows 2.6 MB more.
+/// first. A sheet has about 150 KB, one that still grows up to 400 KB more.
 pub const SPRITE_CACHE_BYTES_MAX: usize = 48 << 20;

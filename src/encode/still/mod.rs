@@ -20,6 +20,10 @@ mod sandbox;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 pub use child::{ChildError, run_child};
 pub use decoder::{Still, StillDecoder, StillError};
@@ -116,7 +120,21 @@ pub fn this_program() -> std::io::Result<PathBuf> {
     if link.exists() { Ok(link) } else { std::env::current_exe() }
 }
 
-/// A JPEG of RGB pixels, three octets each, row by row. Blocks for some milliseconds.
+/// A JPEG of RGB pixels, three octets each, row by row, of the usual quality. Blocks for some milliseconds.
 pub fn jpeg_of_rgb(rgb: &[u8], width: u16, height: u16) -> Result<Bytes, ChildError> {
-    pixels::to_jpeg(rgb, (usize::from(width), usize::from(height))).map(Bytes::from)
+    let size = (usize::from(width), usize::from(height));
+    pixels::to_jpeg(rgb, size, pixels::JPEG_QUALITY).map(Bytes::from)
+}
+
+/// The same for pixels that will be written as JPEG once more, which shows no trace of this.
+pub fn keepsake_of_rgb(rgb: &[u8], width: u16, height: u16) -> Result<Bytes, ChildError> {
+    let size = (usize::from(width), usize::from(height));
+    pixels::to_jpeg(rgb, size, pixels::KEPT_QUALITY).map(Bytes::from)
+}
+
+/// The RGB pixels of a JPEG that was written here, row by row; `None` when it is none.
+#[must_use]
+pub fn rgb_of_jpeg(jpeg: &[u8]) -> Option<Vec<u8>> {
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
+    JpegDecoder::new_with_options(ZCursor::new(jpeg), options).decode().ok()
 }

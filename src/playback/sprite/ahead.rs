@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{SHEET, SheetStart, Sprites, plan};
+use super::{SheetStart, Sprites, plan};
 use crate::base::limits::SPRITE_CACHE_BYTES_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
@@ -19,7 +19,7 @@ use crate::playback::pictures::PastError;
 const PAUSE: Duration = Duration::from_secs(60);
 /// Streams that are drawn ahead, the first by name: a sheet that grows and a finished one of each
 /// take at most half of the cache.
-const STREAMS_MAX: usize = SPRITE_CACHE_BYTES_MAX / (2 * 4 * SHEET.0 as usize * SHEET.1 as usize);
+const STREAMS_MAX: usize = SPRITE_CACHE_BYTES_MAX / (2 << 20);
 
 impl Sprites {
     /// Draws ahead until it is dropped.

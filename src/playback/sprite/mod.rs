@@ -22,7 +22,9 @@ use crate::base::limits::{PAST_PICTURE_SLACK, SPRITE_CACHE_BYTES_MAX, SPRITE_WAI
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, WallTime};
 use crate::dvr::{Dvr, KeyFrameAt, KeyFrameLookup};
-use crate::encode::still::{Form, StillDecoder, StillError, jpeg_of_rgb};
+use crate::encode::still::{
+    ChildError, Form, StillDecoder, StillError, jpeg_of_rgb, keepsake_of_rgb, rgb_of_jpeg,
+};
 use crate::wire::webvtt::{self, Cue};
 
 /// The sprites of all recorded streams. Clones are handles to the same.
@@ -49,41 +51,52 @@ pub struct Sheet {
 struct Work {
     /// What the tiles show that are drawn.
     drawn: plan::Moments,
-    /// RGB of the whole sheet; empty before the first tile, and when no tile will come any more.
-    canvas: Vec<u8>,
+    /// The pictures of those tiles as JPEG, a tenth of their pixels; none when no tile will come any more.
+    tiles: Vec<(usize, Bytes)>,
     jpeg: Option<Bytes>,
 }
 
 impl Default for Work {
     fn default() -> Self {
-        Self { drawn: [None; TILES], canvas: Vec::new(), jpeg: None }
+        Self { drawn: [None; TILES], tiles: Vec::new(), jpeg: None }
     }
 }
 
 impl Work {
     fn bytes(&self) -> usize {
-        self.canvas.len() + self.jpeg.as_ref().map_or(0, Bytes::len)
+        let tiles = self.tiles.iter().map(|(_, jpeg)| jpeg).chain(&self.jpeg);
+        tiles.map(Bytes::len).sum()
     }
 
     /// Whether what it shows is part of what it should show, and it can continue from there.
     fn leads_to(&self, wanted: &plan::Moments) -> bool {
         let agrees =
             self.drawn.iter().zip(wanted).all(|(drawn, wanted)| drawn.is_none() || drawn == wanted);
-        // Without its pixels nothing can be added.
+        // Without its tiles nothing can be added.
         let complete = self.drawn == *wanted && self.jpeg.is_some();
-        agrees && (complete || !self.canvas.is_empty())
+        agrees && (complete || !self.tiles.is_empty())
     }
 
-    fn draw(&mut self, tile: usize, moment: WallTime, rgb: &[u8]) {
-        let (width, side) = (usize::from(SHEET.0), usize::from(TILE.0) * 3);
-        let (left, top) = plan::corner(tile);
-        for (row, pixels) in rgb.chunks_exact(side).take(usize::from(TILE.1)).enumerate() {
-            let at = ((usize::from(top) + row) * width + usize::from(left)) * 3;
-            self.canvas[at..at + side].copy_from_slice(pixels);
-        }
+    fn draw(&mut self, tile: usize, moment: WallTime, picture: Bytes) {
+        self.tiles.push((tile, picture));
         self.drawn[tile] = Some(moment);
         self.jpeg = None;
     }
+}
+
+/// RGB of a whole sheet.
+fn canvas(tiles: &[(usize, Bytes)]) -> Vec<u8> {
+    let (width, side) = (usize::from(SHEET.0), usize::from(TILE.0) * 3);
+    let mut canvas = vec![0; width * usize::from(SHEET.1) * 3];
+    for (tile, picture) in tiles {
+        let (left, top) = plan::corner(*tile);
+        let rgb = rgb_of_jpeg(picture).unwrap_or_default();
+        for (row, pixels) in rgb.chunks_exact(side).take(usize::from(TILE.1)).enumerate() {
+            let at = ((usize::from(top) + row) * width + usize::from(left)) * 3;
+            canvas[at..at + side].copy_from_slice(pixels);
+        }
+    }
+    canvas
 }
 
 /// Why there is no sheet.
@@ -171,7 +184,7 @@ impl Sprites {
         let over = self.clock.wall() > sheet.end().offset_nanos(slack);
         let finished = over && listing.complete && work.drawn == wanted;
         if finished {
-            work.canvas = Vec::new();
+            work.tiles = Vec::new();
         }
         self.sheets.weigh(key, work.bytes());
         Ok(Sheet { jpeg, finished })
@@ -184,15 +197,11 @@ impl Sprites {
         work: &mut Work,
         wanted: &plan::Moments,
     ) -> Option<PastError> {
-        if work.canvas.is_empty() {
-            work.canvas = vec![0; usize::from(SHEET.0) * usize::from(SHEET.1) * 3];
-            self.sheets.weigh(key, work.bytes());
-        }
         let (mut moments, mut failed) = (self.dvr.key_frame_lookup(&key.0), None);
         for (tile, moment) in wanted.iter().enumerate() {
             let Some(at) = moment.filter(|_| work.drawn[tile].is_none()) else { continue };
             match self.tile(&mut moments, at).await {
-                Ok(rgb) => work.draw(tile, at, &rgb),
+                Ok(picture) => work.draw(tile, at, picture),
                 Err(error) => {
                     debug!(stream = %key.0, part = "sprite", error = chain(&error), "tile left black");
                     let hopeless = matches!(error, PastError::Decode(StillError::NoDecoder { .. }));
@@ -203,6 +212,7 @@ impl Sprites {
                 }
             }
         }
+        self.sheets.weigh(key, work.bytes());
         failed
     }
 
@@ -213,21 +223,22 @@ impl Sprites {
         };
         let (frame, _) = key_frame(&fragment, at)?;
         let (width, height) = TILE;
-        Ok(self.decoder.still(frame, Form::Tile { width, height }).await?.bytes)
+        let rgb = self.decoder.still(frame, Form::Tile { width, height }).await?.bytes;
+        Ok(keepsake_of_rgb(&rgb, width, height).map_err(undecodable)?)
     }
 }
 
 /// Writes the sheet as JPEG, on a thread of its own.
 async fn render(work: &mut Work) -> Result<Bytes, SpriteError> {
-    let canvas = std::mem::take(&mut work.canvas);
-    let drawn = tokio::task::spawn_blocking(move || {
-        let jpeg = jpeg_of_rgb(&canvas, SHEET.0, SHEET.1);
-        (canvas, jpeg)
-    });
-    let (canvas, jpeg) = drawn.await.map_err(|_| SpriteError::Busy)?;
-    work.canvas = canvas;
-    let words = |error| StillError::Undecodable { words: chain(&error) };
-    let jpeg = jpeg.map_err(|error| PastError::Decode(words(error)))?;
+    // Handles to the same bytes.
+    let tiles = work.tiles.clone();
+    let drawn = tokio::task::spawn_blocking(move || jpeg_of_rgb(&canvas(&tiles), SHEET.0, SHEET.1));
+    let jpeg = drawn.await.map_err(|_| SpriteError::Busy)?;
+    let jpeg = jpeg.map_err(|error| PastError::Decode(undecodable(error)))?;
     work.jpeg = Some(jpeg.clone());
     Ok(jpeg)
+}
+
+fn undecodable(error: ChildError) -> StillError {
+    StillError::Undecodable { words: chain(&error) }
 }
