@@ -13,6 +13,7 @@ mod interval;
 pub mod nal;
 mod open_start;
 pub(crate) mod parameter_sets;
+pub(crate) mod rbsp;
 mod slice_qp;
 mod unit;
 

@@ -9,8 +9,8 @@ use h264_reader::nal::pps::{PicParamSetId, PicParameterSet};
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, decode_nal};
 
-use crate::media::bits::exp_golomb;
 use crate::media::nal::{Nals, length_prefixed};
+use crate::media::rbsp::{RbspReader, RbspWriter, escaped};
 
 /// `nals` (behind lengths, with their parameter sets) with the slices of an I picture turned into
 /// those of an IDR picture. `None` when it has an IDR picture already, or is nothing that can be
@@ -53,8 +53,8 @@ pub(super) fn as_idr(nals: &[u8]) -> Option<Vec<u8>> {
 /// One slice NAL unit.
 fn slice(nal: &[u8], context: &h264_reader::Context) -> Option<Vec<u8>> {
     let rbsp = decode_nal(nal).ok()?;
-    let mut from = ParameterReader { octets: &rbsp, at: 0 };
-    let mut to = ParameterWriter::default();
+    let mut from = RbspReader { octets: &rbsp, at: 0 };
+    let mut to = RbspWriter::default();
     let pps = header(&mut from, &mut to, nal[0] >> 5 & 3, context)?;
     if pps.entropy_coding_mode_flag {
         // What is left of the header, then ones up to the next octet (`cabac_alignment_one_bit`).
@@ -74,8 +74,8 @@ fn slice(nal: &[u8], context: &h264_reader::Context) -> Option<Vec<u8>> {
 
 /// Copies the header up to and with `dec_ref_pic_marking`, as that of an IDR picture.
 fn header<'a>(
-    from: &mut ParameterReader<'_>,
-    to: &mut ParameterWriter,
+    from: &mut RbspReader<'_>,
+    to: &mut RbspWriter,
     reference: u8,
     context: &'a h264_reader::Context,
 ) -> Option<&'a PicParameterSet> {
@@ -118,8 +118,8 @@ fn header<'a>(
 
 /// The order of output, which restarts.
 fn order(
-    from: &mut ParameterReader<'_>,
-    to: &mut ParameterWriter,
+    from: &mut RbspReader<'_>,
+    to: &mut RbspWriter,
     sps: &SeqParameterSet,
     pps: &PicParameterSet,
     is_field: bool,
@@ -148,7 +148,7 @@ fn order(
 }
 
 /// Skips the reference picture marking of a non-IDR picture, §7.3.3.3.
-fn skip_marking(from: &mut ParameterReader<'_>) -> Option<()> {
+fn skip_marking(from: &mut RbspReader<'_>) -> Option<()> {
     if !from.bit()? {
         return Some(());
     }
@@ -170,8 +170,8 @@ fn skip_marking(from: &mut ParameterReader<'_>) -> Option<()> {
 
 /// Copies `slice_qp_delta` and the deblocking of an I slice.
 fn rest_of_header(
-    from: &mut ParameterReader<'_>,
-    to: &mut ParameterWriter,
+    from: &mut RbspReader<'_>,
+    to: &mut RbspWriter,
     pps: &PicParameterSet,
 ) -> Option<()> {
     to.ue(from.ue()?);
@@ -184,101 +184,6 @@ fn rest_of_header(
         }
     }
     Some(())
-}
-
-/// A NAL unit with emulation prevention, §7.4.1.
-pub(super) fn escaped(header: u8, rbsp: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(rbsp.len() + rbsp.len() / 64 + 1);
-    out.push(header);
-    let mut zeros = 0;
-    for &octet in rbsp {
-        if zeros == 2 && octet <= 3 {
-            out.push(3);
-            zeros = 0;
-        }
-        out.push(octet);
-        zeros = if octet == 0 { zeros + 1 } else { 0 };
-    }
-    out
-}
-
-/// Reads the bits of a parameter set or slice header.
-pub(super) struct ParameterReader<'a> {
-    pub(super) octets: &'a [u8],
-    /// In bits.
-    pub(super) at: usize,
-}
-
-impl ParameterReader<'_> {
-    fn bit(&mut self) -> Option<bool> {
-        let octet = *self.octets.get(self.at / 8)?;
-        let bit = octet >> (7 - self.at % 8) & 1 == 1;
-        self.at += 1;
-        Some(bit)
-    }
-
-    fn skip(&mut self, bits: u32) -> Option<()> {
-        (0..bits).try_for_each(|_| self.bit().map(|_| ()))
-    }
-
-    /// So many bits as a number, at most 32.
-    pub(super) fn bits(&mut self, count: u32) -> Option<u32> {
-        (0..count).try_fold(0, |sum, _| Some(sum << 1 | u32::from(self.bit()?)))
-    }
-
-    pub(super) fn ue(&mut self) -> Option<u32> {
-        exp_golomb(|| self.bit())
-    }
-
-    /// Position of the stop bit, §7.3.2.11.
-    fn end(&self) -> Option<usize> {
-        let last = self.octets.iter().rposition(|&octet| octet != 0)?;
-        let zeros = self.octets[last].trailing_zeros() as usize;
-        Some(last * 8 + 7 - zeros)
-    }
-}
-
-/// Writes such bits.
-#[derive(Default)]
-pub(super) struct ParameterWriter {
-    pub(super) octets: Vec<u8>,
-    used: u8,
-}
-
-impl ParameterWriter {
-    pub(super) fn bit(&mut self, bit: bool) {
-        if self.used == 0 {
-            self.octets.push(0);
-            self.used = 8;
-        }
-        self.used -= 1;
-        if let Some(last) = self.octets.last_mut() {
-            *last |= u8::from(bit) << self.used;
-        }
-    }
-
-    pub(super) fn bits(&mut self, value: u32, count: u32) {
-        for at in (0..count).rev() {
-            self.bit(value >> at & 1 == 1);
-        }
-    }
-
-    pub(super) fn ue(&mut self, value: u32) {
-        let code = u64::from(value) + 1;
-        let length = 64 - code.leading_zeros();
-        for _ in 1..length {
-            self.bit(false);
-        }
-        for at in (0..length).rev() {
-            self.bit(code >> at & 1 == 1);
-        }
-    }
-
-    pub(super) fn align(&mut self, with: bool) {
-        while self.used > 0 {
-            self.bit(with);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use h264_reader::nal::pps::{PicParamSetId, PicParameterSet};
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, decode_nal};
 
-use super::idr::{ParameterReader, ParameterWriter, escaped};
 use crate::media::nal::{Nals, length_prefixed};
+use crate::media::rbsp::{RbspReader, RbspWriter, escaped};
 
 /// NAL unit types, table 7-1, and the reference indications that go with them.
 const SLICE: u8 = 1;
@@ -75,7 +75,7 @@ fn learn(nal: &[u8], context: &mut h264_reader::Context, ids: &mut Vec<u32>) {
             }
         }
         PARAMETER_SET => {
-            ids.extend(ParameterReader { octets: &rbsp, at: 0 }.ue());
+            ids.extend(RbspReader { octets: &rbsp, at: 0 }.ue());
             if let Ok(pps) = PicParameterSet::from_bits(context, BitReader::new(&*rbsp)) {
                 context.put_pic_param_set(pps);
             }
@@ -86,7 +86,7 @@ fn learn(nal: &[u8], context: &mut h264_reader::Context, ids: &mut Vec<u32>) {
 
 /// Position of the frame number in a slice, and the numbers it has.
 fn numbers<'a>(rbsp: &[u8], context: &'a h264_reader::Context) -> Option<(usize, Numbers<'a>)> {
-    let mut reader = ParameterReader { octets: rbsp, at: 0 };
+    let mut reader = RbspReader { octets: rbsp, at: 0 };
     reader.ue()?; // first_mb_in_slice
     reader.ue()?; // slice_type
     let pps = context.pps_by_id(PicParamSetId::from_u32(reader.ue()?).ok()?)?;
@@ -141,7 +141,7 @@ fn macroblocks(sps: &SeqParameterSet) -> Option<u32> {
 
 /// A picture parameter set without anything special (§7.3.2.2).
 fn parameter_set(sps: &SeqParameterSet, own: u32) -> Vec<u8> {
-    let mut set = ParameterWriter::default();
+    let mut set = RbspWriter::default();
     set.ue(own);
     set.ue(u32::from(sps.seq_parameter_set_id.id()));
     set.bits(0, 2); // entropy_coding_mode_flag: CAVLC; bottom_field_pic_order_in_frame_present_flag
@@ -157,8 +157,8 @@ fn parameter_set(sps: &SeqParameterSet, own: u32) -> Vec<u8> {
 }
 
 /// The header of a slice that is a whole stand-in picture, up to its marking.
-fn header(numbers: &Numbers<'_>, own: u32, kind: u32, number: u32) -> ParameterWriter {
-    let mut slice = ParameterWriter::default();
+fn header(numbers: &Numbers<'_>, own: u32, kind: u32, number: u32) -> RbspWriter {
+    let mut slice = RbspWriter::default();
     slice.ue(0); // first_mb_in_slice
     slice.ue(kind);
     slice.ue(own);
@@ -172,7 +172,7 @@ fn header(numbers: &Numbers<'_>, own: u32, kind: u32, number: u32) -> ParameterW
     slice
 }
 
-fn tail_of_header(slice: &mut ParameterWriter) {
+fn tail_of_header(slice: &mut RbspWriter) {
     slice.ue(0); // slice_qp_delta
     slice.ue(1); // disable_deblocking_filter_idc
 }
@@ -235,7 +235,7 @@ fn overwrite(octets: &mut [u8], at: usize, value: u32, bits: u32) {
     }
 }
 
-fn ended(mut writer: ParameterWriter) -> Vec<u8> {
+fn ended(mut writer: RbspWriter) -> Vec<u8> {
     writer.bit(true); // rbsp_stop_one_bit
     writer.align(false);
     writer.octets
