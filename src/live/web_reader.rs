@@ -12,6 +12,7 @@ use crate::media::{AccessUnit, Kind, RunId, Tracks};
 use crate::stream::{Allowance, Next, Stream, Subscriber};
 use crate::wire::silence::SilenceFill;
 use crate::wire::web::WebFormat;
+use crate::wire::web_units::WebUnits;
 
 /// Pictures that are waited for before sound that was announced is left out.
 const SOUND_WAIT_NANOS: i64 = 1_500_000_000;
@@ -48,6 +49,7 @@ pub(super) struct WebReader {
     /// Units that are ready.
     ready: VecDeque<Arc<AccessUnit>>,
     fill: SilenceFill,
+    copies: WebUnits,
 }
 
 /// What comes next.
@@ -75,6 +77,7 @@ impl WebReader {
             held: VecDeque::new(),
             ready: VecDeque::new(),
             fill: SilenceFill::default(),
+            copies: WebUnits::default(),
         }
     }
 
@@ -83,7 +86,7 @@ impl WebReader {
         loop {
             while let Some(unit) = self.ready.pop_front() {
                 if let Some(format) = &self.format
-                    && let Some(unit) = format.shown(&unit)
+                    && let Some(unit) = self.copies.shown(format, &unit)
                 {
                     return WebNext::Unit(unit, Arc::clone(format));
                 }

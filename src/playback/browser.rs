@@ -24,6 +24,7 @@ use crate::stream::Stream;
 use crate::wire::mp4::FragmentBuilder;
 use crate::wire::silence::SilenceFill;
 use crate::wire::web::WebFormat;
+use crate::wire::web_units::WebUnits;
 
 /// How long a chunk waits for the one behind it, to know how long it lasts itself.
 const WAIT_MAX: Duration = Duration::from_millis(250);
@@ -88,6 +89,7 @@ pub struct BrowserPlayback {
     tracks: Option<Arc<Tracks>>,
     durations: Durations,
     fill: SilenceFill,
+    copies: WebUnits,
     chunk: Vec<TimedUnit>,
     /// Date of the newest picture reported.
     newest: WallTime,
@@ -118,6 +120,7 @@ impl Playback {
             tracks: None,
             durations: Durations::default(),
             fill: SilenceFill::default(),
+            copies: WebUnits::default(),
             chunk: Vec::new(),
             newest: params.start,
             number: 0,
@@ -290,7 +293,7 @@ impl BrowserPlayback {
         let mut builder = FragmentBuilder::new(self.number);
         for unit in &units {
             // G.711 travels as FLAC, as it does live.
-            if let Some(shown) = format.shown(unit) {
+            if let Some(shown) = self.copies.shown(&format, unit) {
                 builder.push(shown);
             }
         }

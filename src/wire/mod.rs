@@ -11,5 +11,6 @@ pub mod rtp;
 pub mod rtsp;
 pub mod silence;
 pub mod web;
+pub mod web_units;
 pub mod webvtt;
 pub mod zip;

@@ -13,7 +13,7 @@ use super::silence::silent_fragment;
 use crate::base::time::MediaTime;
 use crate::media::codec::flac_frame;
 use crate::media::{
-    AccessUnit, Codec, CodecParams, Entry, Kind, Shape, Track, TrackId, Tracks, nal,
+    AccessUnit, Codec, CodecParams, Entry, Kind, OpenMarking, Shape, Track, TrackId, Tracks, nal,
 };
 
 /// A recovery point SEI (ITU-T H.264 §D.1.8): zero frames, not exact, no broken link.
@@ -295,27 +295,36 @@ impl Shown {
 }
 
 impl Shown {
-    /// `fragment`, as long as it was, with a recovery point before its first picture where that is a
-    /// place to begin that H.264 does not mark. What is behind the media, a seal, makes room for it.
+    /// `fragment`, as long as it was, as a decoder may begin with it: with a recovery point before its first
+    /// picture where that is a place to begin that H.264 does not mark, and with nothing that marks what came
+    /// before. What is behind the media, a seal, makes room for it.
     fn with_mark(&self, fragment: Bytes, begins: bool) -> Bytes {
         let Some(picture) = &self.marked else { return fragment };
-        let is_weak = |first: &[u8]| match Entry::of(&picture.params.codec, first) {
-            Some(Entry::Gradual(_) | Entry::Bare) => true,
-            Some(_) => false,
-            None => begins,
-        };
-        if !first_sample(&fragment, picture.id).is_some_and(is_weak) {
+        let samples = samples(&fragment, picture.id).unwrap_or_default();
+        let Some(first) = samples.first() else { return fragment };
+        let entry = Entry::of(&picture.params.codec, first);
+        let entry = entry.or_else(|| begins.then_some(Entry::Blind));
+        let Some(entry) = entry.filter(|entry| *entry != Entry::Closed) else { return fragment };
+        let Some(mut marking) = OpenMarking::new(&picture.params) else { return fragment };
+        let later =
+            |sample: &[u8]| Entry::of(&picture.params.codec, sample).filter(|it| it.is_strong());
+        let entries = std::iter::once(Some(entry)).chain(samples[1..].iter().map(|it| later(it)));
+        let mut made: Vec<Option<Bytes>> =
+            entries.zip(&samples).map(|(entry, sample)| marking.neutral(entry, sample)).collect();
+        if matches!(entry, Entry::Gradual(_) | Entry::Bare | Entry::Blind) {
+            let sample = made[0].as_ref().map_or(*first, |made| &made[..]);
+            let (front, rest) = sample.split_at(picture.params.delimiter_bytes(sample));
+            let sei = nal::length_prefixed([RECOVERY_POINT]);
+            made[0] = Some([front, &sei, rest].concat().into());
+        }
+        if made.iter().all(Option::is_none) {
             return fragment;
         }
-        let mut is_first = true;
-        let mark = |_: i64, sample: &[u8]| {
-            if !std::mem::take(&mut is_first) {
-                return Some(Bytes::copy_from_slice(sample));
-            }
-            let (front, rest) = sample.split_at(picture.params.delimiter_bytes(sample));
-            Some([front, &nal::length_prefixed([RECOVERY_POINT]), rest].concat().into())
+        let mut made = made.into_iter();
+        let other = |_: i64, sample: &[u8]| {
+            made.next().map(|made| made.unwrap_or_else(|| Bytes::copy_from_slice(sample)))
         };
-        let Some(pieces) = mp4::repack(&fragment, picture.id, mark) else { return fragment };
+        let Some(pieces) = mp4::repack(&fragment, picture.id, other) else { return fragment };
         let mut marked = pieces.concat();
         let room = fragment.len().checked_sub(marked.len()).filter(|room| *room >= 8);
         let Some(room) = room.and_then(|room| u32::try_from(room).ok()) else { return fragment };
@@ -326,13 +335,16 @@ impl Shown {
     }
 }
 
-/// The first sample of a track in a fragment.
-fn first_sample(fragment: &Bytes, track: TrackId) -> Option<&[u8]> {
+/// The samples of a track in a fragment.
+fn samples(fragment: &Bytes, track: TrackId) -> Option<Vec<&[u8]>> {
     let runs = mp4::read_runs(fragment).ok()?;
     let run = runs.iter().find(|run| run.track == track)?;
-    let at = usize::try_from(run.at).ok()?;
-    let bytes = usize::try_from(run.rows.first()?.bytes).ok()?;
-    fragment.get(at..at.checked_add(bytes)?)
+    let mut at = usize::try_from(run.at).ok()?;
+    let sample = |row: &mp4::Row| {
+        let end = at.checked_add(usize::try_from(row.bytes).ok()?)?;
+        fragment.get(std::mem::replace(&mut at, end)..end)
+    };
+    run.rows.iter().map(sample).collect()
 }
 
 /// `unit` with a recovery point in front, where it is a place to begin that H.264 does not mark: Chromium

@@ -10,7 +10,9 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::dvr::{Disk, OpenMode, RealDisk};
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, CostMeter, Entry, RunId, Tracks,
+};
 use holdfast::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
@@ -50,6 +52,29 @@ fn fragment(units: &[Arc<AccessUnit>]) -> Fragment {
         builder.push(Arc::clone(unit));
     }
     builder.build(None)
+}
+
+/// What activity without decoding adds to a second of recording: to be compared with the benches of a
+/// whole fragment.
+#[divan::bench]
+fn activity(bencher: Bencher<'_, '_>) {
+    let units: Vec<AccessUnit> = units().iter().map(|unit| with_slice(unit)).collect();
+    let mut meter = CostMeter::default();
+    bencher.bench_local(|| {
+        for unit in &units {
+            meter.push(unit);
+        }
+        meter.take()
+    });
+}
+
+/// `unit` as one NAL unit, whose first octets are the head of a P slice.
+fn with_slice(unit: &AccessUnit) -> AccessUnit {
+    let mut data = unit.data.to_vec();
+    let length = u32::try_from(data.len() - 4).expect("small");
+    data[..4].copy_from_slice(&length.to_be_bytes());
+    data[4..7].copy_from_slice(&[0x41, 0x9a, 0x25]);
+    AccessUnit { data: data.into(), ..unit.clone() }
 }
 
 #[divan::bench]

@@ -121,6 +121,59 @@ fn a_stream_of_every_kind_of_entry_point_is_joined_shown_and_exported() {
     drop(pushed);
 }
 
+/// A film of H.265 in gradual refresh, which x265 does not mark by itself: a recovery point before every
+/// tenth picture, nine pictures ahead.
+fn refresh_of_h265(path: &std::path::Path) {
+    /// Prefix SEI (39): `recovery_poc_cnt` 9 as se(v), exact match, no broken link (ITU-T H.265 §D.2.8).
+    const RECOVERY: [u8; 7] = [0x4e, 1, 6, 2, 0x09, 0x50, 0x80];
+    let mut encode = ffmpeg();
+    encode.args(["-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=60", "-pix_fmt", "yuv420p"]);
+    encode.args(["-preset", "ultrafast", "-c:v", "libx265", "-x265-params"]);
+    encode.args(["intra-refresh=1:keyint=10:bframes=0:slices=1:log-level=none", "-f", "hevc", "-"]);
+    let film = run_well(&mut encode, MOST);
+    let (mut marked, mut pictures) = (Vec::new(), 0);
+    for nal in annex_b(&film) {
+        if nal[0] >> 1 & 0x3f < 32 {
+            if pictures % 10 == 5 {
+                marked.extend_from_slice(&[&[0, 0, 0, 1], &RECOVERY[..]].concat());
+            }
+            pictures += 1;
+        }
+        marked.extend_from_slice(&[&[0, 0, 0, 1], nal].concat());
+    }
+    assert_eq!(pictures, 600);
+    std::fs::write(path, marked).unwrap();
+}
+
+/// No decoder here begins in it: that is said in a sentence, of now and of the past. It is joined all the
+/// same.
+#[test]
+fn h265_in_gradual_refresh_is_joined_and_says_why_there_is_no_picture() {
+    let daemon = Daemon::start_new("64MiB", "[stream.gate]\nsource = { kind = \"rtsp_push\" }\n");
+    let film = daemon.data_dir().with_extension("refresh.h265");
+    refresh_of_h265(&film);
+    let mut push = ffmpeg();
+    push.args(["-re", "-r", "10", "-f", "hevc", "-i"]).arg(&film).args(["-c", "copy"]);
+    push.args(["-f", "rtsp", "-rtsp_transport", "tcp"]).arg(daemon.rtsp("gate"));
+    let pushed = Running::start(push.stdin(Stdio::null()));
+    wait_for("it is known as gradual", MOST, || {
+        (daemon.stream("gate")["entry"] == "gradual").then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(4));
+    let (status, words) = fetch(&daemon, "/snap/gate.jpg");
+    let words = String::from_utf8(words).unwrap();
+    assert!(status == 501 && words.contains("sends no key pictures (entry: gradual)"), "{words}");
+    let at = SystemClock.wall().offset_nanos(-1_000_000_000).to_rfc3339();
+    let (status, words) = fetch(&daemon, &format!("/snap/gate.jpg?at={at}"));
+    let words = String::from_utf8(words).unwrap();
+    assert!(status == 501 && words.contains("H.265 with gradual refresh"), "{words}");
+    let live =
+        pictures(&daemon.rtsp("gate"), &["-rtsp_transport", "tcp", "-read_intervals", "%+2"]);
+    assert!((RATE..6 * RATE).contains(&live), "{live} pictures by RTSP");
+    drop(pushed);
+    std::fs::remove_file(film).unwrap();
+}
+
 /// The picture of a moment of the past is the one that an export of that moment begins with.
 fn assert_past_picture(daemon: &Daemon, name: &str, at: &str) {
     let reply = ureq::get(daemon.http(&format!("/snap/{name}.jpg?at={at}"))).call();

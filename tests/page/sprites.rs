@@ -117,7 +117,9 @@ async fn sheets(bench: &Bench, cues: &[Cue]) -> BTreeMap<String, Grey> {
     let mut sheets = BTreeMap::new();
     for cue in cues {
         if !sheets.contains_key(&cue.image) {
+            let begun = std::time::Instant::now();
             let reply = bench.door.get(&format!("/sprites/gate/{}", cue.image)).await;
+            println!("{}: drawn on demand in {:.0?}", cue.image, begun.elapsed());
             assert_eq!((reply.status, reply.header("content-type")), (200, "image/jpeg"));
             let cache = reply.header("cache-control");
             assert!(cache.contains("immutable"), "{}: {cache}", cue.image);

@@ -101,6 +101,13 @@ impl Browser {
         orders.get_mut(name).expect("it plays")["level"] = json!(level);
     }
 
+    /// Lets it jump back by some seconds, to what it has buffered.
+    pub fn jump_back(&self, name: &str) {
+        let mut orders = self.shared.orders.lock().unwrap();
+        let order = orders.get_mut(name).expect("it plays");
+        order["jumps"] = json!(order["jumps"].as_u64().unwrap_or(0) + 1);
+    }
+
     pub fn stop(&self, name: &str) {
         self.shared.orders.lock().unwrap().remove(name);
     }
