@@ -34,6 +34,7 @@ use crate::gpio;
 use crate::ingest::CameraCertificates;
 use crate::live::StreamOutputs;
 use crate::serve::config_desk::ConfigDesk;
+use crate::serve::health::keys_at_risk;
 use crate::serve::http::HttpContext;
 use crate::serve::publish_desk::{PublishCall, PublishDesk};
 use crate::serve::rtsp::multicast::Multicast;
@@ -152,6 +153,9 @@ impl Appliance {
             publish_desk,
             _storage: storage,
         };
+        if let Some(at) = &appliance.services.keys_at_risk {
+            warn!(part = "access", "{}", keys_at_risk(at));
+        }
         appliance.change(changes(None, &config), &config).await;
         appliance.keep_alive()?;
         Ok(appliance)

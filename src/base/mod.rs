@@ -20,6 +20,7 @@ pub mod secret;
 pub mod sync;
 pub mod time;
 mod trust;
+pub(crate) mod volume;
 
 /// The signal that tells a task to end; cancelling a parent ends its children.
 pub type Stop = tokio_util::sync::CancellationToken;

@@ -221,3 +221,16 @@ fn secrets_in_urls_are_refused_and_never_repeated() {
 fn bad_toml_is_one_fault_with_its_line() {
     assert!(faults("a = 1\nb = = 2")[0].starts_with("line 2"), "{:?}", faults("a = 1\nb = = 2"));
 }
+
+#[test]
+fn a_text_that_nests_without_end_is_a_fault() {
+    for deep in [
+        format!("a = {}", "[".repeat(200_000)),
+        format!("a = {}", "{b=".repeat(200_000)),
+        format!("{}a = 1", "a.".repeat(200_000)),
+        format!("[{}a]", "a.".repeat(200_000)),
+    ] {
+        let told = faults(&deep);
+        assert!(!told.is_empty() && told[0].len() < 1_000, "{} bytes", told[0].len());
+    }
+}

@@ -64,6 +64,7 @@ impl HealthReport {
             running(&tasks),
             access(context),
         ];
+        checks.extend(context.keys_at_risk.as_deref().map(keys));
         checks.extend(park(context));
         checks.extend(reverted(context));
         checks.extend(unrecorded(context));
@@ -237,6 +238,22 @@ fn access(context: &Services) -> Check {
         ),
     };
     Check { name: "access".to_owned(), status, message: message.to_owned() }
+}
+
+/// That whoever takes the disk with the recordings has the keys too.
+fn keys(at: &std::path::Path) -> Check {
+    let message = keys_at_risk(at);
+    Check { name: "keys".to_owned(), status: Status::Ok, message }
+}
+
+/// The same in words, with what to do.
+pub(crate) fn keys_at_risk(at: &std::path::Path) -> String {
+    format!(
+        "Accounts, keys and passwords of cameras are in {}, on the disk with the recordings. If that \
+         disk can be taken out, stop Holdfast, move the directory to the disk of the system, and name it \
+         as `state_dir`.",
+        at.display()
+    )
 }
 
 /// Whether recording is off because the board was booted again and again.

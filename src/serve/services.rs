@@ -14,6 +14,7 @@ use super::rtsp::SessionRegistry;
 use super::tls::Tls;
 use crate::access::AccessControl;
 use crate::base::time::{BootTime, SharedClock};
+use crate::base::volume::leaves_with;
 use crate::board::Machine;
 use crate::dvr::Dvr;
 use crate::encode::still::{StillDecoder, StillDecoders};
@@ -83,6 +84,8 @@ pub struct Services {
     pub panel: Panel,
     /// Announces it on the local network.
     pub announcer: Announcer,
+    /// Where its keys are, if they leave with the disk of the recordings.
+    pub keys_at_risk: Option<PathBuf>,
     /// The update of its image.
     pub updates: Arc<Updates>,
 }
@@ -131,6 +134,7 @@ impl Services {
             config,
             access,
         } = foundation;
+        let keys_at_risk = leaves_with(&state_dir, &data_dir).then(|| state_dir.clone());
         let events = EventBus::new(format!("{:016x}", fastrand::u64(..)), Arc::clone(&clock));
         let outbox = access.store().dir().join("webhooks");
         let webhooks = Webhooks::new(outbox, events.clone(), Arc::clone(&clock));
@@ -163,6 +167,7 @@ impl Services {
             webhooks,
             events,
             dvr,
+            keys_at_risk,
             clock,
         }
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 /// The SHA-256 of the public key of a certificate, in the form of Chromium's switch for trusting
 /// it.
-fn public_key(certificate: &Path) -> String {
+pub(super) fn public_key(certificate: &Path) -> String {
     let dir = tempfile::tempdir().unwrap();
     let openssl = |arguments: &[&str]| {
         let mut command = Command::new("openssl");

@@ -16,6 +16,7 @@ mod playlist;
 mod browser;
 mod decoder_child;
 mod geometry;
+mod installer;
 mod live;
 mod pictures;
 mod play_past;

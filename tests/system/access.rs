@@ -347,6 +347,42 @@ fn accounts_and_debts_outlive_a_restart_and_damage_opens_nothing() {
     });
 }
 
+/// `program` on the file systems of a daemon that was started on one of its own.
+fn inside(daemon: &Daemon, program: &[&str]) -> std::process::Output {
+    let root = rustix::process::geteuid().is_root();
+    let user: &[&str] = if root { &[] } else { &["--user", "--preserve-credentials"] };
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &daemon.pid().to_string(), "--mount"]).args(user).args(program);
+    run(&mut command, PATIENCE)
+}
+
+#[test]
+fn a_password_that_the_full_disk_does_not_take_leaves_the_old_one() {
+    const OTHER: &str = "another long password";
+    let mut daemon = new_box();
+    daemon.configure("8MiB", "");
+    daemon.start_on_tmpfs("size=24m");
+    let config = daemon.config().display().to_string();
+    let binary = env!("CARGO_BIN_EXE_holdfast");
+    let code = inside(&daemon, &[binary, "claim-code", "--config", &config]);
+    let code = String::from_utf8(code.stdout).unwrap();
+    assert_eq!(claim(&daemon, code.trim(), "anna").status, 201);
+    let fill = daemon.data_dir().join("fill");
+    let (fill, zeros) = (fill.to_str().unwrap(), "head -c 100000000 /dev/zero > \"$1\"");
+    assert!(!inside(&daemon, &["sh", "-c", zeros, "sh", fill]).status.success(), "it is full");
+    let change = |cookie: &str| {
+        let body = json!({ "old": PASSWORD, "new": OTHER });
+        ask(&daemon, "PUT", "/api/v1/session/password", cookie, &body)
+    };
+    let told = change(&sign_in(&daemon, "anna", PASSWORD).cookie());
+    assert_eq!((told.status, told.code().as_str()), (503, "accounts_unwritable"), "{told:?}");
+    assert_eq!(sign_in(&daemon, "anna", OTHER).status, 401);
+    let cookie = sign_in(&daemon, "anna", PASSWORD).cookie();
+    assert!(inside(&daemon, &["rm", fill]).status.success());
+    assert_eq!(change(&cookie).status, 204);
+    assert_eq!(sign_in(&daemon, "anna", OTHER).status, 200);
+}
+
 #[test]
 fn the_command_line_is_let_in_whatever_the_claim() {
     let mut daemon = new_box();

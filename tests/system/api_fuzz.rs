@@ -12,6 +12,8 @@ use crate::harness::daemon::Daemon;
 use crate::harness::{run, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Fewer cases in all have not shown what is promised.
+const CASES_MIN: u64 = 20_000;
 /// What each answer is held to.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_headers_conformance,response_schema_conformance,\
@@ -84,7 +86,7 @@ fn sent(daemon: &Daemon, document: &Path, key: Option<&str>, each: u32, most: Du
     let mut command = Command::new(program);
     command.arg("--config-file").arg(root("tests/support/schemathesis/schemathesis.toml"));
     command.arg("run").arg(document).args(["--url", &daemon.http("")]);
-    command.args(["--phases", "coverage,fuzzing", "--checks", CHECKS, "--workers", "2"]);
+    command.args(["--phases", "coverage,fuzzing", "--checks", CHECKS, "--workers", "1"]);
     command.args(["--exclude-path-regex", LEFT_OUT, "--request-timeout", "20"]);
     command.args(["--continue-on-failure", "--no-color", "--warnings", "off"]);
     command.args(["--max-examples", &each.to_string()]);
@@ -118,7 +120,12 @@ fn every_role(each: u32, most: Duration) -> u64 {
     let path = daemon.data_dir().join("document.json");
     std::fs::write(&path, document(&daemon, local).to_string()).unwrap();
     let keys = [None, Some(tokens[0].as_str()), Some(tokens[1].as_str()), Some(local)];
-    let cases = keys.into_iter().map(|key| sent(&daemon, &path, key, each, most)).sum();
+    // All at once: while one thinks out a request, another one is answered.
+    let cases = std::thread::scope(|scope| {
+        let (daemon, path) = (&daemon, &path);
+        let all = keys.map(|key| scope.spawn(move || sent(daemon, path, key, each, most)));
+        all.into_iter().map(|one| one.join().unwrap()).sum()
+    });
     let health = get(&daemon, "/api/v1/health", local);
     assert_eq!(health["tasks"].as_array().map(Vec::is_empty), Some(false), "{health}");
     assert!(!daemon.logs().contains("panicked"), "{}", daemon.logs());
@@ -127,9 +134,10 @@ fn every_role(each: u32, most: Duration) -> u64 {
 
 #[test]
 fn no_request_gets_an_answer_that_the_document_does_not_have() {
-    let cases = every_role(3, Duration::from_secs(150));
+    // About 21,300 cases, in two minutes of two processors.
+    let cases = every_role(46, Duration::from_secs(480));
     println!("{cases} cases");
-    assert!(cases >= 4_000, "only {cases} cases");
+    assert!(cases >= CASES_MIN, "only {cases} cases");
 }
 
 /// `make soak`: CASES of every operation and role.

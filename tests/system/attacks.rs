@@ -129,6 +129,25 @@ async fn a_body_that_trickles_in_is_given_up() {
     assert!(told.starts_with("HTTP/1.1 408"), "{told}");
 }
 
+#[tokio::test]
+async fn a_body_with_two_lengths_smuggles_no_second_request() {
+    let door = TestBox::plain().await;
+    let (length, chunked) = ("Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n");
+    for lengths in [[length, chunked], [chunked, length]] {
+        let mut socket = TcpStream::connect(door.addr).await.unwrap();
+        let text = format!(
+            "POST /api/v1/marks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{}\r\n\
+             2\r\n{{}}\r\n0\r\n\r\nGET /api/v1/claim HTTP/1.1\r\nHost: x\r\n\r\n",
+            lengths.concat()
+        );
+        socket.write_all(text.as_bytes()).await.unwrap();
+        let mut told = String::new();
+        let read = timeout(Duration::from_secs(20), socket.read_to_string(&mut told)).await;
+        assert!(read.is_ok(), "the connection is closed behind the answer: {told}");
+        assert_eq!(told.matches("HTTP/1.1 ").count(), 1, "{told}");
+    }
+}
+
 #[test]
 fn rtsp_inside_http_asks_for_the_box_too() {
     let pattern = "source = { kind = \"pattern\", width = 320, height = 180, fps = 5 }";

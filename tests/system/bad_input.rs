@@ -162,7 +162,7 @@ fn a_file_that_was_emptied_or_cut_off_changes_nothing() {
 
 /// Fails if a second is missing in what ffmpeg's framecrc wrote. The test picture itself leaves
 /// pictures out on a machine that is too busy to draw them.
-fn assert_no_step(framecrc: &str, pictures_min: usize) {
+pub(super) fn assert_no_step(framecrc: &str, pictures_min: usize) {
     let times: Vec<i64> = framecrc
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -288,6 +288,28 @@ fn a_read_only_data_directory_costs_the_recording_only() {
     daemon.start_on_tmpfs("size=64m,ro");
     assert_live_goes_on(&daemon);
     assert_recording_says_why(&daemon);
+}
+
+#[test]
+fn keys_that_would_leave_with_the_disk_of_the_recordings_are_told() {
+    let mut daemon = Daemon::new("24MiB", DEMO);
+    let check = |daemon: &Daemon| {
+        let health = daemon.get("/api/v1/health");
+        let checks = health["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "keys")
+    };
+    daemon.start_on_tmpfs("size=64m");
+    let told = check(&daemon).expect("the data are on a volume of their own");
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("data/state, on the disk with the recordings"), "{message}");
+    assert!(message.contains("name it as `state_dir`") && daemon.logs().contains(message));
+    daemon.stop();
+    let text = std::fs::read_to_string(daemon.config()).unwrap();
+    let state = daemon.config().with_file_name("state");
+    let text = format!("state_dir = \"{}\"\n{text}", state.display());
+    std::fs::write(daemon.config(), text).unwrap();
+    daemon.start_on_tmpfs("size=64m");
+    assert!(check(&daemon).is_none());
 }
 
 #[test]

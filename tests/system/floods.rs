@@ -1,14 +1,16 @@
 //! Floods of what a protocol allows: frames of HTTP/2 that cost the sender nothing, requests whose
-//! answers nobody reads, heads and bodies without an end. Each costs its own connection.
+//! answers nobody reads, heads and bodies without an end. Each costs its own connection, while eight
+//! streams record and a reader watches.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::bad_input::assert_no_step;
 use crate::harness::daemon::Daemon;
-use crate::harness::{need, run, wait_for};
+use crate::harness::{Running, ffmpeg, need, run, wait_for};
 
-const STREAM: &str = "[stream.demo]\nsource = { kind = \"pattern\", width = 320, height = 180, \
-                      fps = 10, bitrate_bps = 50000 }\n";
+/// What records meanwhile.
+const STREAMS: u8 = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends one flood for three seconds, or until the box has had enough; reads nothing. Says whether the
@@ -36,6 +38,8 @@ def forever(first, piece):
     yield first
     while True:
         yield piece
+upgrade = (b"GET /live/cam-1/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+           b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: SG9sZGZhc3QgaXMgaGVyZQ==\r\n\r\n")
 pad = b"\x00\x7f\x81\xf3\x07" + b"x" * 1_000 + b"\x01y"
 floods = {
     "resets": (secure, resets),
@@ -48,6 +52,7 @@ floods = {
     "chunks": (lambda: plain(http), lambda: forever(
         b"POST /api/v1/marks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b"a" * 4096 + b"\r\n")),
+    "ws-pings": (lambda: plain(http), lambda: forever(upgrade, (b"\x89\xfd\0\0\0\0" + b"x" * 125) * 32)),
     "rtsp-head": (lambda: plain(rtsp), lambda: forever(b"OPTIONS * RTSP/1.0\r\nX: ", b"a" * 4096)),
     "rtsp-pipelined": (lambda: plain(rtsp), lambda: forever(b"", b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n" * 64)),
     "tunnel": (lambda: plain(rtsp), lambda: forever(
@@ -76,7 +81,7 @@ except OSError:
 print(kind, ended, sent)
 "#;
 
-const FLOODS: [&str; 11] = [
+const FLOODS: [&str; 12] = [
     "resets",
     "pings",
     "settings",
@@ -85,6 +90,7 @@ const FLOODS: [&str; 11] = [
     "pipelined",
     "head",
     "chunks",
+    "ws-pings",
     "rtsp-head",
     "rtsp-pipelined",
     "tunnel",
@@ -99,17 +105,32 @@ fn peak_kib(daemon: &Daemon) -> u64 {
 #[test]
 fn a_flood_costs_its_own_connection_and_no_memory() {
     need("python3", "python3");
-    let daemon = Daemon::start_new("64MiB", STREAM);
+    let names: Vec<String> = (1..=STREAMS).map(|n| format!("cam-{n}")).collect();
+    let stream = |name: &String| {
+        format!(
+            "[stream.{name}]\nsource = {{ kind = \"pattern\", width = 160, height = 120, fps = 5, \
+             bitrate_bps = 50000 }}\n"
+        )
+    };
+    let streams: String = names.iter().map(stream).collect();
+    let daemon = Daemon::start_new("256MiB", &streams);
+    let listed = |name: &String| daemon.get(&format!("/api/v1/recordings/{name}"));
     wait_for("footage", PATIENCE, || {
-        let list = daemon.get("/api/v1/recordings/demo");
-        (list["runs"][0]["fragments"].as_u64()? >= 2).then_some(())
+        let has_two = |name| listed(name)["runs"][0]["fragments"].as_u64() >= Some(2);
+        names.iter().all(has_two).then_some(())
     });
+    let sums = tempfile::NamedTempFile::new().unwrap();
+    let mut reader = ffmpeg();
+    reader.args(["-rtsp_transport", "tcp", "-i", &daemon.rtsp("cam-8"), "-t", "10"]);
+    reader.args(["-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"]);
+    reader.stdout(sums.reopen().unwrap()).stderr(Stdio::null());
+    let mut reader = Running::start(&mut reader);
     let before = peak_kib(&daemon);
     let ports =
         [daemon.http_port, daemon.https_port, daemon.rtsp_port].map(|port| port.to_string());
     // What HTTP/2 never needs so much of is refused. A head or body without an end, and requests whose
     // answers nobody reads, are not read any further.
-    let refused = ["resets", "continuations"];
+    let refused = ["resets", "continuations", "ws-pings"];
     let told: Vec<String> = std::thread::scope(|scope| {
         let flood = |kind: &'static str| {
             let ports = &ports;
@@ -134,6 +155,11 @@ fn a_flood_costs_its_own_connection_and_no_memory() {
         assert!(!told.iter().any(|line| line.starts_with(&format!("{kind} open"))), "{told:?}");
     }
     assert!(peak < before + (48 << 10), "{before} KiB grew to {peak} KiB");
-    let list = daemon.get("/api/v1/recordings/demo");
-    assert_eq!(list["gaps"], serde_json::json!([]), "{list}");
+    assert!(reader.ended_within(PATIENCE).success());
+    assert_no_step(&std::fs::read_to_string(sums.path()).unwrap(), 40);
+    for name in &names {
+        let list = listed(name);
+        let runs = list["runs"].as_array().map(Vec::len);
+        assert_eq!((runs, &list["gaps"]), (Some(1), &serde_json::json!([])), "{list}");
+    }
 }

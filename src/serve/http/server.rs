@@ -140,7 +140,9 @@ impl Server {
             held: Arc::new(Held { _open: self.open.clone(), place }),
             revoked: None,
         });
+        // Each layer around a future holds it twice; boxed, thousands of idle connections stay small.
         let serving = serve(socket, Arc::clone(&peer), self.routes.clone(), self.tls.clone());
+        let serving = Box::pin(serving);
         self.connections.spawn("http", while_held(peer, serving));
     }
 
@@ -196,21 +198,21 @@ async fn serve(socket: TcpStream, peer: Arc<Peer>, routes: Routes, tls: Option<T
         return;
     }
     let socket = Stalling::new(socket, HTTP_WRITE_STALL_MAX);
-    let Some(tls) = tls else { return serve_http1(socket, peer, routes).await };
+    let Some(tls) = tls else { return Box::pin(serve_http1(socket, peer, routes)).await };
     let closing = peer.closing.clone();
     let shaken = tokio::select! {
         biased;
         () = closing.cancelled() => return,
-        shaken = tls.accept_http(socket, address.ip()) => shaken,
+        shaken = Box::pin(tls.accept_http(socket, address.ip())) => shaken,
     };
     match shaken {
         Ok(socket) if is_http2(&socket) => {
             let answering = move |request| routes.clone().answer(request);
-            if let Err(error) = http2::serve(socket, peer, answering).await {
+            if let Err(error) = Box::pin(http2::serve(socket, peer, answering)).await {
                 debug!(part = "http", peer = %address, %error, "connection ended");
             }
         }
-        Ok(socket) => serve_http1(socket, peer, routes).await,
+        Ok(socket) => Box::pin(serve_http1(socket, peer, routes)).await,
         Err(error) => debug!(part = "http", peer = %address, %error, "no TLS handshake"),
     }
 }

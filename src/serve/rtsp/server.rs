@@ -196,10 +196,12 @@ impl RtspServer {
             hosts: self.hosts.clone(),
             place,
         };
-        self.supervisor.spawn("rtsp", async move {
+        // Boxed, because each layer around a future holds it twice.
+        let serving = Box::pin(async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "not served");
             }
         });
+        self.supervisor.spawn("rtsp", serving);
     }
 }

@@ -32,8 +32,8 @@ export function Preview() {
         ))}
       </ul>
       <p class="quiet">
-        Everybody on this network can see this for half an hour after the box started, until it is
-        claimed.
+        Everybody on this network can see this until the box is claimed, and for half an hour at
+        most.
       </p>
     </section>
   );
