@@ -36,6 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use crate::base::memory;
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, SystemClock, WallTime};
 use crate::config::drop_in;
@@ -70,6 +71,7 @@ const BLOCKING_THREADS_MAX: usize = 16;
 /// Runs the daemon until it is asked to stop.
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let Some((config, text)) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
+    memory::share_arenas();
     logs::init();
     let (config, text) = without_unconfirmed(path, config, text);
     pause_when_parked(&config);

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod file;
 pub mod held;
 pub mod limits;
+pub mod memory;
 pub mod meter;
 pub mod name;
 pub mod name_pattern;

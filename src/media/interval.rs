@@ -33,7 +33,9 @@ impl Interval {
     /// The median; `None` before two places came.
     #[must_use]
     pub fn learned(&self) -> Option<i64> {
-        let mut sorted: Vec<_> = self.recent.iter().copied().collect();
+        let mut sorted = [0; REMEMBERED];
+        let sorted = sorted.get_mut(..self.recent.len())?;
+        sorted.iter_mut().zip(&self.recent).for_each(|(to, from)| *to = *from);
         let middle = sorted.len() / 2;
         (!sorted.is_empty()).then(|| *sorted.select_nth_unstable(middle).1)
     }

@@ -180,6 +180,12 @@ impl Stream {
         self.tracks.subscribe()
     }
 
+    /// The tracks as they are.
+    #[must_use]
+    pub fn tracks_now(&self) -> Option<Arc<Tracks>> {
+        self.tracks.borrow().clone()
+    }
+
     /// Hands one unit to every reader. Never waits.
     pub fn publish(&self, unit: AccessUnit) {
         self.meter.unit(unit.data.len());
@@ -216,8 +222,9 @@ impl Stream {
     /// How the sound does; `None` when the stream has none.
     #[must_use]
     pub fn sound(&self) -> Option<SoundState> {
-        let tracks = self.tracks.borrow().clone();
-        tracks.filter(|tracks| tracks.audio().is_some()).map(|_| lock(&self.pace).sound())
+        self.tracks_now()
+            .filter(|tracks| tracks.audio().is_some())
+            .map(|_| lock(&self.pace).sound())
     }
 
     /// How often its parameters changed.

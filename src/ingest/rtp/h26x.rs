@@ -20,6 +20,8 @@ use crate::wire::rtp::RtpPacket;
 
 /// Bytes of the length before each NAL unit.
 const LENGTH_BYTES: usize = 4;
+/// Room for a NAL unit that is kept for the next one: most fit.
+const ROOM_KEPT_BYTES: usize = 256 << 10;
 
 /// The unit that a packet ended.
 #[derive(Debug)]
@@ -45,8 +47,9 @@ pub(super) struct H26x {
     at: i64,
     /// `unit` has a slice already.
     has_slice: bool,
-    /// The NAL unit in the making.
-    fragment: Option<BytesMut>,
+    /// The NAL unit in the making, of which there is none while this is empty. Its room is used
+    /// again.
+    fragment: Vec<u8>,
     /// Nothing is taken until a packet begins a picture.
     lost: bool,
     /// A unit was handed out since anything was lost.
@@ -76,7 +79,7 @@ impl H26x {
             unit: BytesMut::new(),
             at: 0,
             has_slice: false,
-            fragment: None,
+            fragment: Vec::new(),
             lost: false,
             intact: false,
         }
@@ -122,29 +125,32 @@ impl H26x {
     }
 
     fn lose(&mut self) {
-        (self.fragment, self.lost, self.intact) = (None, true, false);
+        self.fragment.clear();
+        (self.lost, self.intact) = (true, false);
     }
 
     fn drop_unit(&mut self) {
         self.unit.clear();
-        (self.fragment, self.has_slice) = (None, false);
+        self.fragment.clear();
+        self.has_slice = false;
     }
 
     /// Takes a packet with the time `ticks`; units that it ends are added to `whole`. `false`: what
     /// it belongs to is broken.
     fn push(&mut self, packet: &RtpPacket, ticks: i64, loss: bool, whole: &mut Vec<Whole>) -> bool {
-        if loss || ticks != self.at && self.fragment.is_some() {
+        if loss || ticks != self.at && !self.fragment.is_empty() {
             // Whatever is in the making lacks its end, or its middle.
             self.reset();
         } else if ticks != self.at {
             self.end(whole);
         }
-        if !self.has_slice && self.fragment.is_none() {
+        if !self.has_slice && self.fragment.is_empty() {
             self.at = ticks;
         }
         let mut sound = self.payload(&packet.payload, ticks);
         if packet.marker {
-            sound &= self.fragment.take().is_none();
+            sound &= self.fragment.is_empty();
+            self.fragment.clear();
             self.end(whole);
         }
         sound && self.unit.len() <= ACCESS_UNIT_BYTES_MAX
@@ -213,27 +219,31 @@ impl H26x {
     /// A piece of a NAL unit; `header` has the S and E bits.
     fn fragment(&mut self, first: &[u8], header: u8, piece: &[u8], ticks: i64) -> bool {
         if header & 0x80 != 0 {
-            let begun = self.fragment.take().is_none();
-            let mut nal = BytesMut::with_capacity(piece.len() * 4);
-            nal.extend_from_slice(first);
-            self.fragment = Some(nal);
+            let begun = self.fragment.is_empty();
+            self.fragment.clear();
+            self.fragment.extend_from_slice(first);
             if !begun {
                 return false;
             }
         }
-        let Some(nal) = &mut self.fragment else {
+        if self.fragment.is_empty() {
             // Its beginning was lost: no news when that is known already.
             return self.lost;
-        };
-        nal.extend_from_slice(piece);
-        if nal.len() + self.unit.len() > ACCESS_UNIT_BYTES_MAX {
+        }
+        self.fragment.extend_from_slice(piece);
+        if self.fragment.len() + self.unit.len() > ACCESS_UNIT_BYTES_MAX {
             return false;
         }
         if header & 0x40 == 0 {
             return true;
         }
-        let Some(nal) = self.fragment.take() else { return true };
-        self.several(&nal, ticks)
+        let mut nal = std::mem::take(&mut self.fragment);
+        let sound = self.several(&nal, ticks);
+        if nal.capacity() <= ROOM_KEPT_BYTES {
+            nal.clear();
+            self.fragment = nal;
+        }
+        sound
     }
 
     /// A NAL unit, or several with start codes between them, as some cameras send.

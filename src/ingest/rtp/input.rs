@@ -1,8 +1,8 @@
 //! RTP that comes in, pulled or pushed: packets of a run's tracks to published units.
 //!
 //! Owns: the order of packets, whose they are, the receiver reports about them, and what was
-//! waited for too long. Reads no clock. The contract: after [`receive`](Input::receive), and when
-//! [`deadline`](Input::deadline) has come, [`advance`](Input::advance).
+//! waited for too long. Reads no clock. The contract: after [`receive`](RunInput::receive), which may
+//! publish already, and when [`deadline`](RunInput::deadline) has come, [`advance`](RunInput::advance).
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -53,6 +53,17 @@ pub(crate) struct TrackInput {
     last_sequence: u16,
     reception: Option<ReceiverStats>,
     depacketizer: Depacketizer,
+    /// What `units` decided, on its way to `depacketizer`.
+    cuts: Vec<QueuedPacket>,
+}
+
+/// What became of a packet.
+enum Taken {
+    /// It may belong to the track and waits for its turn.
+    Queued,
+    /// It is its turn.
+    InTurn(OrderedPacket),
+    Foreign,
 }
 
 /// All tracks of a run.
@@ -190,10 +201,13 @@ impl RunInput {
         };
         match kind {
             Medium::Rtp => {
-                let is_own = self.tracks[index].media(now.boot, packet);
-                self.heard |= is_own;
-                if !is_own {
-                    self.run.count_foreign();
+                let taken = self.tracks[index].media(now.boot, packet);
+                self.heard |= !matches!(taken, Taken::Foreign);
+                match taken {
+                    // Before the next one comes: whose that is depends on what waits.
+                    Taken::Queued => self.take_in_turn(index, now),
+                    Taken::InTurn(ordered) => self.cut(index, ordered, now),
+                    Taken::Foreign => self.run.count_foreign(),
                 }
             }
             Medium::Rtcp => {
@@ -208,12 +222,16 @@ impl RunInput {
     /// Publishes whatever is in turn by now.
     pub(crate) fn advance(&mut self, now: Now) {
         for index in 0..self.tracks.len() {
-            while let Some(ordered) = self.tracks[index].order.poll(now.boot) {
-                self.cut(index, ordered, now);
-            }
-            let mut cuts = Vec::new();
-            self.tracks[index].units.advance(now.boot, &mut |cut| cuts.push(cut));
-            self.unpack(index, cuts, now);
+            self.take_in_turn(index, now);
+            let TrackInput { units, cuts, .. } = &mut self.tracks[index];
+            units.advance(now.boot, &mut |cut| cuts.push(cut));
+            self.unpack(index, now);
+        }
+    }
+
+    fn take_in_turn(&mut self, index: usize, now: Now) {
+        while let Some(ordered) = self.tracks[index].order.poll(now.boot) {
+            self.cut(index, ordered, now);
         }
     }
 
@@ -231,20 +249,20 @@ impl RunInput {
         track.ssrc = Some(packet.ssrc);
         track.last_sequence = packet.sequence;
         let ticks = track.unwrap.advance(packet.timestamp);
-        let mut cuts = Vec::new();
         let cut = QueuedPacket { packet, ticks, lost };
-        track.units.push(now.boot, cut, &mut track.stamps, &mut |cut| cuts.push(cut));
-        self.unpack(index, cuts, now);
+        let TrackInput { units, stamps, cuts, .. } = track;
+        units.push(now.boot, cut, stamps, &mut |cut| cuts.push(cut));
+        self.unpack(index, now);
     }
 
-    fn unpack(&mut self, index: usize, cuts: Vec<QueuedPacket>, now: Now) {
-        let track = &mut self.tracks[index];
+    /// Publishes what the packets make that were cut.
+    fn unpack(&mut self, index: usize, now: Now) {
+        let TrackInput { units, cuts, depacketizer, .. } = &mut self.tracks[index];
         let (run, readable) = (&mut self.run, &mut self.readable);
         let mut progressed = false;
-        for QueuedPacket { packet, ticks, lost } in cuts {
+        for QueuedPacket { packet, ticks, lost } in cuts.drain(..) {
             let knows = !run.lacks_params(index);
-            let units = &mut track.units;
-            track.depacketizer.push(&packet, ticks, lost, knows, &mut |unpacked: Unpacked| {
+            depacketizer.push(&packet, ticks, lost, knows, &mut |unpacked: Unpacked| {
                 let Unpacked { frame, params } = unpacked;
                 *readable = true;
                 if let Some(params) = params {
@@ -347,17 +365,27 @@ impl TrackInput {
             last_sequence: 0,
             reception: None,
             depacketizer,
+            cuts: Vec::new(),
         }
     }
 
-    /// Takes a packet into the order; whether it may belong to this track.
-    fn media(&mut self, now: BootTime, packet: &Bytes) -> bool {
-        let Some(packet) = RtpPacket::parse(packet) else { return false };
+    /// Takes a packet into the order.
+    fn media(&mut self, now: BootTime, packet: &Bytes) -> Taken {
+        let Some(packet) = RtpPacket::parse(packet) else { return Taken::Foreign };
         if packet.payload_type != self.payload_type {
             // It may have had a number of this track's sequence.
             self.order.absent(packet.ssrc, packet.sequence);
-            return false;
+            return Taken::Foreign;
         }
+        let packet = match self.order.pass(packet) {
+            Ok(ordered) => {
+                if let Some(reception) = &mut self.reception {
+                    reception.receive(now, &ordered.packet);
+                }
+                return Taken::InTurn(ordered);
+            }
+            Err(packet) => packet,
+        };
         // The payload is shared, not copied.
         let arrived = packet.clone();
         if self.order.receive(now, packet)
@@ -365,7 +393,7 @@ impl TrackInput {
         {
             reception.receive(now, &arrived);
         }
-        true
+        Taken::Queued
     }
 
     /// Whether a packet of another sender is the next of the same sequence: some cameras change

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::error::{PullError, Whom};
@@ -30,6 +31,9 @@ use crate::wire::rtsp::Medium;
 use crate::wire::rtsp::client::{
     self, ClientCommand, ClientEvent, ClientSession, ClientStep, ClientTransport, Path,
 };
+
+/// Datagrams that are taken before anything else gets its turn.
+const DATAGRAMS_AT_ONCE: usize = 64;
 
 /// One connection on its way.
 pub(super) struct PullConnection<'a> {
@@ -139,7 +143,9 @@ impl<'a> PullConnection<'a> {
                         self.session.command(now, ClientCommand::Disconnected);
                     }
                 },
-                came = udp::receive(&self.ports, &mut room), if !self.ports.is_empty() => self.datagram(came)?,
+                came = udp::receive(&self.ports, &mut room), if !self.ports.is_empty() => {
+                    self.datagrams(came, &mut room)?;
+                }
                 () = &mut timer => {}
             }
             self.context.heartbeat.beat();
@@ -148,18 +154,26 @@ impl<'a> PullConnection<'a> {
 
     /// Does what the session wants until it rests; when to look again.
     async fn settle(&mut self) -> Result<Option<BootTime>, PullError> {
+        let mut now = self.now();
         let until = loop {
-            match self.session.poll(self.context.clock.boot()) {
+            match self.session.poll(now.boot) {
                 ClientStep::Send(bytes) => self.out.extend_from_slice(&bytes),
+                ClientStep::Event(ClientEvent::Media { medium, kind, packet }) => {
+                    self.begin();
+                    self.receive(now, medium, kind, &packet)?;
+                    // Units that came in one read differ in their times of arrival all the same.
+                    now.boot = now.boot.after(Duration::from_nanos(1));
+                }
                 ClientStep::Event(event) => {
                     self.flush().await?;
                     self.on(event).await?;
+                    now = self.now();
                 }
                 ClientStep::Wait { until } => break until,
             }
         };
         self.flush().await?;
-        let due = self.media_time()?;
+        let due = self.media_time(now)?;
         if let (Some(encoder), Some(input)) = (&mut self.encoder, &mut self.input) {
             for (jpeg, taken) in input.take_pictures() {
                 encoder.put(jpeg, taken).await?;
@@ -170,8 +184,8 @@ impl<'a> PullConnection<'a> {
     }
 
     /// Publishes what is in turn, reports what is due, and looks at what is overdue.
-    fn media_time(&mut self) -> Result<Option<BootTime>, PullError> {
-        let (now, bounds) = (self.now(), self.config.bounds);
+    fn media_time(&mut self, now: Now) -> Result<Option<BootTime>, PullError> {
+        let bounds = self.config.bounds;
         let Some(input) = &mut self.input else { return Ok(None) };
         input.advance(now);
         match input.overdue(now.boot, bounds.first_frame, bounds.idle) {
@@ -230,10 +244,8 @@ impl<'a> PullConnection<'a> {
                 );
             }
             ClientEvent::Playing => self.begin(),
-            ClientEvent::Media { medium, kind, packet } => {
-                self.begin();
-                self.receive(now, medium, kind, &packet)?;
-            }
+            // Taken before, without a wait.
+            ClientEvent::Media { .. } => {}
             ClientEvent::Ended(why) => return Err(PullError::from_ending(why, self.whom)),
         }
         Ok(())
@@ -295,8 +307,16 @@ impl<'a> PullConnection<'a> {
         let Some(input) = &mut self.input else { return Ok(()) };
         input.receive(now, medium, kind, packet).map_err(|_| PullError::Flooded {
             max_mib_per_sec: self.config.bounds.bytes_per_sec >> 20,
-        })?;
-        input.advance(now);
+        })
+    }
+
+    /// Takes a datagram and those that have come behind it.
+    fn datagrams(&mut self, first: udp::UdpPacket, room: &mut [u8]) -> Result<(), PullError> {
+        self.datagram(first)?;
+        for _ in 1..DATAGRAMS_AT_ONCE {
+            let Some(next) = udp::receive(&self.ports, room).now_or_never() else { break };
+            self.datagram(next)?;
+        }
         Ok(())
     }
 

@@ -75,11 +75,15 @@ impl PushPublisher {
             TrackPacket::Rtp(packet) => (Medium::Rtp, packet),
             TrackPacket::Rtcp(packet) => (Medium::Rtcp, packet),
         };
-        if self.input.receive(now, usize::from(track.0), kind, packet).is_err() {
+        let (point, track) = (Arc::clone(&self.point), usize::from(track.0));
+        let done = point.hold(self.number, || {
             let max_mib_per_sec = SOURCE_BYTES_PER_SEC_MAX >> 20;
-            return Err(self.ends(PushError::Flooded { max_mib_per_sec }));
-        }
-        self.advance()
+            let received = self.input.receive(now, track, kind, packet);
+            received.map_err(|_| PushError::Flooded { max_mib_per_sec })?;
+            self.input.advance(now);
+            Ok(())
+        });
+        done.and_then(|()| self.overdue(now.boot)).map_err(|why| self.ends(why))
     }
 
     /// Publishes whatever is in turn by now. An error ends the publisher.

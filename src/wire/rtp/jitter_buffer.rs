@@ -67,6 +67,21 @@ impl JitterBuffer {
         }
     }
 
+    /// Passes a packet whose turn it is, as most are over TCP, without a stay in the buffer; any other
+    /// is for [`receive`](Self::receive).
+    pub fn pass(&mut self, packet: RtpPacket) -> Result<OrderedPacket, RtpPacket> {
+        // Only the low 16 bits were on the wire.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let is_next = self.ssrc == Some(packet.ssrc) && packet.sequence == self.next as u16;
+        let is_plain = self.waiting.is_empty() && self.absent.is_empty() && !self.fresh;
+        if !is_next || !is_plain {
+            return Err(packet);
+        }
+        self.leap = None;
+        self.next += 1;
+        Ok(OrderedPacket { packet, lost: std::mem::take(&mut self.lost), fresh: false })
+    }
+
     /// Takes a packet; whether it belongs to the track. Late ones and doubles are dropped; what
     /// claims to be from elsewhere is believed when a second one follows it.
     pub fn receive(&mut self, now: BootTime, packet: RtpPacket) -> bool {
@@ -182,6 +197,24 @@ mod tests {
         let mut buffer = JitterBuffer::new(Delivery::InOrder);
         let numbers = [65_534, 65_535, 0, 3, 3, 2, 4];
         assert_eq!(told(&mut buffer, START, &numbers, 7), "65534-0 65535-0 0-0 3-2 4-0");
+    }
+
+    #[test]
+    fn what_is_in_turn_passes_and_nothing_else_does() {
+        let mut buffer = JitterBuffer::new(Delivery::AnyOrder);
+        assert!(buffer.pass(packet(65_534, 7)).is_err(), "nothing was before");
+        assert_eq!(told(&mut buffer, START, &[65_534], 7), "65534-0");
+        for number in [65_535, 0, 1] {
+            let passed = buffer.pass(packet(number, 7)).unwrap();
+            assert_eq!((passed.packet.sequence, passed.lost, passed.fresh), (number, 0, false));
+        }
+        assert!(buffer.pass(packet(1, 7)).is_err(), "it came before");
+        assert!(buffer.pass(packet(2, 8)).is_err(), "another sender");
+        assert!(buffer.pass(packet(4, 7)).is_err(), "one is missing");
+        assert_eq!(told(&mut buffer, START, &[4], 7), "");
+        assert!(buffer.pass(packet(2, 7)).is_err(), "one waits");
+        assert_eq!(told(&mut buffer, START, &[2, 3], 7), "2-0 3-0 4-0");
+        assert!(buffer.pass(packet(5, 7)).is_ok());
     }
 
     #[test]
