@@ -101,7 +101,7 @@ impl Caller {
         Self(Arc::new(Inner { identity, streams }))
     }
 
-    /// Whoever asks where nobody needs an account: one for all, because it is asked for with every request.
+    /// The caller where nobody needs an account: one for all requests.
     pub(super) fn anybody() -> Self {
         static ANYBODY: LazyLock<Caller> = LazyLock::new(|| {
             let identity = Some(Identity::unlimited(Proof::Open));
