@@ -53,7 +53,7 @@ impl Claim {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Somebody held the box's button: whoever claims it next needs no code. That ends a lock too.
+    /// Somebody held the box's button: the next claim needs no code. That ends a lock too.
     pub(super) fn open_window(&mut self, now: BootTime) {
         (self.wrong, self.locked_until) = (0, None);
         self.window_until = Some(now.after(CLAIM_WINDOW_TIME));

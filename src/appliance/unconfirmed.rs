@@ -150,7 +150,7 @@ impl Unconfirmed {
     }
 }
 
-/// Whether whoever uses the API under `old` may not reach it under `new`.
+/// Whether a client that reaches the API under `old` may not reach it under `new`.
 pub(super) fn may_lock_out(old: &Config, new: &Config) -> bool {
     let gone = |old: &[SocketAddr], new: &[SocketAddr]| old.iter().any(|at| !new.contains(at));
     gone(&old.http_listen, &new.http_listen)

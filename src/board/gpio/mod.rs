@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_lines_says_so_to_whoever_asks() {
+    fn a_machine_without_lines_says_so_when_asked() {
         let gpio = null::Null { why: "nothing found".to_owned() };
         assert_eq!(gpio.driver(), LineDriver::None);
         let refused = gpio.output(&LineName::parse("GPIO17").unwrap(), true).unwrap_err();

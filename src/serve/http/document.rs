@@ -144,7 +144,7 @@ fn refusals(route: &RouteEntry) -> Vec<u16> {
         statuses.push(404);
     }
     if route.is_media {
-        // Whoever guesses passwords of stream accounts has to wait.
+        // A peer that guesses passwords of stream accounts has to wait.
         statuses.push(429);
     }
     if matches!(operation.body, Some(Content::Json(_))) {

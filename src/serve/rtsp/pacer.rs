@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_late_makes_up_for_it_within_bounds() {
+    fn a_late_packet_makes_up_for_it_within_bounds() {
         let (mut pace, gap) = (begun(), Duration::from_millis(1));
         let now = BootTime::from_millis(1_000_000);
         let mut burst = 0;

@@ -306,7 +306,7 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
 }
 
 #[test]
-fn whoever_guesses_waits_and_whoever_is_in_does_not() {
+fn a_peer_that_guesses_waits_and_one_that_is_in_does_not() {
     let authorizer = authorizer(Access::Accounts(accounts()));
     let (mut known, mut bench) = (AuthBench::new(&authorizer, 1), AuthBench::new(&authorizer, 2));
     assert_eq!(known.right(), "as nvr");

@@ -281,7 +281,7 @@ fn a_group_is_told_and_its_members_keep_themselves_alive() {
 }
 
 #[test]
-fn a_description_names_groups_to_whoever_asks_for_them() {
+fn a_description_names_groups_to_those_who_ask_for_them() {
     let mut bench = Bench::new();
     let sdp = |reply: String| reply.split_once("\r\n\r\n").unwrap().1.to_owned();
     let plain = sdp(bench.ask("DESCRIBE", "rtsp://h/gate", ""));

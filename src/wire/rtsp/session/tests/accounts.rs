@@ -27,7 +27,7 @@ fn authorized_by() -> Bench {
 }
 
 #[test]
-fn whoever_shows_nothing_gets_a_challenge_and_changes_nothing() {
+fn a_request_without_proof_gets_a_challenge_and_changes_nothing() {
     let mut bench = authorized_by();
     assert_eq!(status(&bench.ask("OPTIONS", "rtsp://h/gate", "")), 200);
     for method in ["DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "RECORD", "GET_PARAMETER", "X"] {
@@ -43,7 +43,7 @@ fn whoever_shows_nothing_gets_a_challenge_and_changes_nothing() {
 }
 
 #[test]
-fn a_channel_may_be_read_by_whoever_may_read_its_stream() {
+fn a_channel_may_be_read_by_those_who_may_read_its_stream() {
     let mut bench = authorized_by();
     let carl = as_user("carl");
     for (url, wanted) in [
