@@ -13,11 +13,12 @@ use crate::harness::{Running, ffmpeg, need, run, wait_for};
 const STREAMS: u8 = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends one flood for three seconds, or until the box has had enough; reads nothing. Says whether the
+/// Sends one flood for three seconds, or until the box has had enough (what it refuses is sent for as long
+/// as a busy box may need to see it); reads nothing. Says whether the
 /// box closed the connection, and how much it took.
 const FLOODER: &str = r#"
 import select, socket, ssl, struct, sys, time
-kind, http, https, rtsp = sys.argv[1], *map(int, sys.argv[2:5])
+kind, http, https, rtsp, refused = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5] == "refused"
 def plain(port):
     return socket.create_connection(("127.0.0.1", port))
 def secure():
@@ -66,8 +67,8 @@ if kind == "tunnel":
                  b"Accept: application/x-rtsp-tunnelled\r\n\r\n")
     time.sleep(0.3)
 sock = opened()
-sock.settimeout(0.5)
-until, sent, ended = time.monotonic() + 3, 0, "open"
+sock.settimeout(30 if refused else 0.5)
+until, sent, ended = time.monotonic() + (30 if refused else 3), 0, "open"
 try:
     for piece in pieces():
         sock.sendall(piece)
@@ -136,7 +137,8 @@ fn a_flood_costs_its_own_connection_and_no_memory() {
             let ports = &ports;
             scope.spawn(move || {
                 let mut python = Command::new("python3");
-                let out = run(python.args(["-c", FLOODER, kind]).args(ports), PATIENCE);
+                let known = if refused.contains(&kind) { "refused" } else { "" };
+                let out = run(python.args(["-c", FLOODER, kind]).args(ports).arg(known), PATIENCE);
                 let said = String::from_utf8_lossy(&out.stdout).trim().to_owned();
                 assert!(out.status.success(), "{kind}: {}", String::from_utf8_lossy(&out.stderr));
                 said
