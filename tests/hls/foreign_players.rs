@@ -11,6 +11,7 @@ use crate::harness::{Running, ffmpeg, frames, media, run_well, wait_for};
 use crate::players::browser::{Browser, Kind, Seen};
 use crate::players::{Program, assert_rising, said};
 use holdfast::base::time::{Clock, SystemClock, WallTime};
+use holdfast::dvr::{FoundLap, RingReader};
 use serde_json::json;
 
 /// More than any of them takes on a loaded machine.
@@ -329,10 +330,27 @@ fn streams_without_idr_pictures_play_in_browsers_and_gstreamer() {
             browser.goes_on(&format!("{name} {player}"), 10, PATIENCE);
         }
     }
+    slot_plays_in_vlc(&daemon, "open");
     for (name, mut gstreamer) in programs {
         let shows = gstreamer.shows(30, PATIENCE);
         assert!(shows.is_ok(), "{name} in GStreamer: {}", shows.unwrap_err());
     }
+}
+
+/// VLC plays a slot of `stream` by itself, to its end. Live, it would end at the seam of the first sender report.
+fn slot_plays_in_vlc(daemon: &Daemon, stream: &str) {
+    let ring = RingReader::open(&daemon.data_dir()).unwrap();
+    let contents = |lap: &FoundLap| ring.contents(*lap).ok().flatten();
+    let slots = ring.laps().iter().filter_map(|lap| Some((lap.slot, contents(lap)?.0)));
+    let (slot, _) = slots.into_iter().find(|(_, it)| it.stream.as_str() == stream).unwrap();
+    // VLC is another user, who may not look into the data directory.
+    let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
+    std::fs::copy(daemon.data_dir().join(format!("ring/{slot:06}.mp4")), file.path()).unwrap();
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(file.path(), readable).unwrap();
+    let mut vlc = Program::vlc(file.path().to_str().unwrap());
+    vlc.ends(PATIENCE);
+    assert!(vlc.shown() >= 20, "{} pictures: {}", vlc.shown(), vlc.log());
 }
 
 /// G.711 is carried as FLAC: Chromium plays it.
