@@ -186,6 +186,29 @@ test('a camera is tried, seen, and saved', async () => {
   await expect.poll(() => new URL(page.url()).hash).toBe('#/back-door');
 });
 
+test('the transport can be chosen, and what is saved is what was tried', async () => {
+  const box = household();
+  const page = await openOn(box, '#add-camera');
+  const transport = page.getByRole('combobox', { name: 'Transport' });
+  await field(page, 'Address of the camera').fill('http://10.0.0.7/video.mjpg');
+  await expect.poll(() => transport.count()).toBe(0);
+  await field(page, 'Address of the camera').fill('rtsp://10.0.0.7/main');
+  expect(await transport.inputValue()).toBe('auto');
+  await transport.selectOption('UDP');
+  await field(page, 'User name of the camera').fill('viewer');
+  await field(page, 'Password of the camera').fill('secret');
+  await button(page, 'Try').click();
+  await heading(page, 'The camera answers').waitFor();
+  expect(box.tried.at(-1)).toMatchObject({ transport: 'udp' });
+  await transport.selectOption('TCP');
+  expect(await button(page, 'Save camera').count()).toBe(0);
+  await transport.selectOption('UDP');
+  await field(page, 'Name').fill('back-door');
+  await button(page, 'Save camera').click();
+  const source = { kind: 'rtsp_pull', transport: 'udp' };
+  await expect.poll(() => box.cameras.get('back-door')).toMatchObject({ source });
+});
+
 test('another address than the one that was tried cannot be saved', async () => {
   const page = await openOn(household(), '#add-camera');
   await field(page, 'Address of the camera').fill('rtsp://10.0.0.7/main');

@@ -38,6 +38,8 @@ export class FakeBox {
   readonly people = new Map<string, Person>();
   /** Streams in its configuration, as they were put. */
   readonly cameras = new Map<string, unknown>();
+  /** What was asked of it about cameras that are tried. */
+  readonly tried: unknown[] = [];
   /** What the box answers to other requests of those who may ask. */
   streams: readonly { readonly name: string }[] = [];
   /** How far its update is; null on a box that has none. */
@@ -214,6 +216,7 @@ export class FakeBox {
 
   #try({ body }: Asked): Answered {
     const { url = '', password } = body as Record<string, string>;
+    this.tried.push(body);
     if (!url.includes('10.0.0.7'))
       return refusal(422, 'unreachable', 'Nothing answers at this address.');
     if (password !== 'secret')

@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest';
-import { addressFault, nameFault, readTrial, sectionOf, suggestName } from './camera';
+import {
+  accessOf,
+  addressFault,
+  type CameraForm,
+  nameFault,
+  readTrial,
+  sectionOf,
+  suggestName,
+} from './camera';
 
 test('reads what a camera sent; what is odd is not known', () => {
   expect(
@@ -60,15 +68,24 @@ test('an address suggests a name', () => {
   expect(suggestName('nothing')).toBe('');
 });
 
+const form: CameraForm = {
+  name: 'gate',
+  title: '',
+  url: 'rtsp://g/',
+  username: '',
+  password: '',
+  transport: 'auto',
+  record: true,
+};
+
+test('the transport that a person chose is asked for and kept, where there is a choice', () => {
+  expect(accessOf({ ...form, transport: 'udp' })).toEqual({ url: 'rtsp://g/', transport: 'udp' });
+  const source = { kind: 'rtsp_pull', url: 'rtsp://g/', transport: 'http' };
+  expect(sectionOf({ ...form, transport: 'http' })).toEqual({ source });
+  expect(accessOf({ ...form, url: 'http://g/', transport: 'udp' })).toEqual({ url: 'http://g/' });
+});
+
 test('a camera without credentials has none, and recording is on unless it is switched off', () => {
-  const form = {
-    name: 'gate',
-    title: '',
-    url: 'rtsp://g/',
-    username: '',
-    password: '',
-    record: true,
-  };
   expect(sectionOf(form)).toEqual({ source: { kind: 'rtsp_pull', url: 'rtsp://g/' } });
   expect(sectionOf({ ...form, title: 'Gate' })).toMatchObject({ title: 'Gate' });
   expect(sectionOf({ ...form, username: 'v', password: 's', record: false })).toEqual({

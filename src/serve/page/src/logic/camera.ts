@@ -18,6 +18,17 @@ export interface Trial {
   readonly warnings: readonly string[];
 }
 
+/** The ways of a camera's media, with the words for people; the first is the box's own choice. */
+export const TRANSPORTS = [
+  ['auto', 'The box chooses'],
+  ['tcp', 'TCP'],
+  ['udp', 'UDP'],
+  ['multicast', 'Multicast'],
+  ['http', 'HTTP'],
+] as const;
+
+export type Transport = (typeof TRANSPORTS)[number][0];
+
 /** What is typed about a camera. */
 export interface CameraForm {
   readonly name: string;
@@ -26,6 +37,7 @@ export interface CameraForm {
   readonly url: string;
   readonly username: string;
   readonly password: string;
+  readonly transport: Transport;
   readonly record: boolean;
 }
 
@@ -78,17 +90,23 @@ export function suggestName(address: string): string {
   return name === '' || /^\d/.test(name) ? (name === '' ? '' : `camera-${name}`) : name;
 }
 
-/** The section of the configuration for a camera. */
-export function sectionOf({
-  title,
-  url,
-  username,
-  password,
-  record,
-}: CameraForm): Record<string, unknown> {
+/** Whether the media of a camera at this address has more than one way. */
+export function hasTransports(address: string): boolean {
+  return /^rtsps?:/i.test(address);
+}
+
+/** What the box needs to reach a camera. */
+export function accessOf({ url, username, password, transport }: CameraForm): object {
   const credentials = username === '' ? {} : { username, password };
+  const way = hasTransports(url) && transport !== 'auto' ? { transport } : {};
+  return { url, ...credentials, ...way };
+}
+
+/** The section of the configuration for a camera. */
+export function sectionOf(form: CameraForm): Record<string, unknown> {
+  const { title, url, record } = form;
   const kind = /^https?:/i.test(url) ? 'mjpeg' : 'rtsp_pull';
-  const source = { kind, url, ...credentials };
+  const source = { kind, ...accessOf(form) };
   const named = title === '' ? {} : { title };
   return record ? { ...named, source } : { ...named, source, record: false };
 }

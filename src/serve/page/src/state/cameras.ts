@@ -4,7 +4,7 @@
 // another person's change is not overwritten.
 
 import { effect, signal } from '@preact/signals';
-import { type CameraForm, readTrial, sectionOf, type Trial } from '../logic/camera';
+import { accessOf, type CameraForm, readTrial, sectionOf, type Trial } from '../logic/camera';
 import type { Refusal } from '../logic/refusal';
 import { get, send } from '../net/request';
 import { refreshNow } from './box';
@@ -31,13 +31,9 @@ export function watchConfigurable(): void {
 }
 
 /** What the box finds at an address, or why it finds nothing. `stop` gives up. */
-export async function tryCamera(
-  { url, username, password }: CameraForm,
-  stop: AbortSignal,
-): Promise<Trial | Refusal> {
-  const wanted = username === '' ? { url } : { url, username, password };
+export async function tryCamera(form: CameraForm, stop: AbortSignal): Promise<Trial | Refusal> {
   const options = { timeout_ms: TRIAL_MS, stop };
-  const outcome = await send('POST', 'api/v1/streams/try', wanted, options);
+  const outcome = await send('POST', 'api/v1/streams/try', accessOf(form), options);
   if (!outcome.ok) return outcome.refusal;
   return readTrial(outcome.value) ?? { ...STRANGE };
 }

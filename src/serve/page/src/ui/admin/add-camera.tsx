@@ -1,11 +1,15 @@
 // Adding a camera by its address: it is tried, its picture is shown, and then it is saved.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import {
+  accessOf,
   addressFault,
   type CameraForm,
+  hasTransports,
   nameFault,
   suggestName,
+  TRANSPORTS,
+  type Transport,
   type Trial,
 } from '../../logic/camera';
 import { faultOf, type Refusal } from '../../logic/refusal';
@@ -23,12 +27,13 @@ const EMPTY: CameraForm = {
   url: '',
   username: '',
   password: '',
+  transport: 'auto',
   record: true,
 };
 
 /** Whether what is shown as found is of what is typed. */
 function sameSource(a: CameraForm | null, b: CameraForm): boolean {
-  return a?.url === b.url && a.username === b.username && a.password === b.password;
+  return a !== null && JSON.stringify(accessOf(a)) === JSON.stringify(accessOf(b));
 }
 
 export function AddCamera() {
@@ -137,6 +142,7 @@ function Source({ form, change, trying, test, cancel, refusal }: SourceProps) {
         optional
         fault={faultOf(refusal, 'password')}
       />
+      {hasTransports(form.url) && <TransportField form={form} change={change} />}
       <Refused refusal={refusal} />
       <div class="buttons">
         <Submit words="Try" busy={trying} busy_words="Trying…" />
@@ -147,6 +153,32 @@ function Source({ form, change, trying, test, cancel, refusal }: SourceProps) {
         )}
       </div>
     </form>
+  );
+}
+
+/** By which way the camera's pictures come. */
+function TransportField({ form, change }: Pick<SourceProps, 'form' | 'change'>) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>Transport</label>
+      <select
+        id={id}
+        name="transport"
+        value={form.transport}
+        aria-describedby={`${id}h`}
+        onChange={(event) => change({ transport: event.currentTarget.value as Transport })}
+      >
+        {TRANSPORTS.map(([transport, words]) => (
+          <option key={transport} value={transport}>
+            {words}
+          </option>
+        ))}
+      </select>
+      <p class="quiet" id={`${id}h`}>
+        The box tries TCP, then UDP, then multicast. HTTP goes through what lets nothing else pass.
+      </p>
+    </div>
   );
 }
 
