@@ -119,6 +119,9 @@ struct Cursor {
     /// The next item wanted; `None` while no place to begin has come yet.
     next: Option<u64>,
     allowance: Allowance,
+    /// When an item must have arrived to wake the reader, while it waits in
+    /// [`Subscriber::rested`].
+    wakes_at: Option<BootTime>,
 }
 
 #[derive(Debug)]
@@ -126,6 +129,8 @@ struct SharedWindow<T> {
     window: Mutex<Window<T>>,
     bounds: Bounds,
     grown: Notify,
+    /// An item came for which a resting reader waits.
+    rested: Notify,
 }
 
 impl<T> SharedWindow<T> {
@@ -167,6 +172,7 @@ impl<T: Item> Bus<T> {
             }),
             bounds,
             grown: Notify::new(),
+            rested: Notify::new(),
         });
         (Publisher(Arc::clone(&shared)), Self(shared))
     }
@@ -179,9 +185,9 @@ impl<T: Item> Bus<T> {
         let id = window.reader_next;
         window.reader_next += 1;
         let next = window.start();
-        window.readers.insert(id, Cursor { next, allowance });
+        window.readers.insert(id, Cursor { next, allowance, wakes_at: None });
         drop(window);
-        Subscriber { shared: Arc::clone(&self.0), id, seen: 0 }
+        Subscriber { shared: Arc::clone(&self.0), id, seen: 0, read_at: BootTime::default() }
     }
 
     /// The newest item at which a reader can begin.
@@ -311,8 +317,16 @@ impl<T: Item> Window<T> {
 impl<T: Item> Publisher<T> {
     /// Adds `item` and wakes the readers. Called once per unit; never waits for a reader.
     pub fn publish(&self, item: Arc<T>) {
-        self.0.lock().push(item, &self.0.bounds);
+        let at = item.arrived();
+        let mut window = self.0.lock();
+        window.push(item, &self.0.bounds);
+        let mut resting = window.readers.values().filter_map(|cursor| cursor.wakes_at);
+        let wakes = resting.any(|wakes_at| wakes_at <= at);
+        drop(window);
         self.0.grown.notify_waiters();
+        if wakes {
+            self.0.rested.notify_waiters();
+        }
     }
 
     /// Drops all items; readers resume at the next entry point.
@@ -335,6 +349,7 @@ impl<T> Drop for Publisher<T> {
     fn drop(&mut self) {
         self.0.lock().ended = true;
         self.0.grown.notify_waiters();
+        self.0.rested.notify_waiters();
     }
 }
 
@@ -346,6 +361,8 @@ pub struct Subscriber<T> {
     id: u64,
     /// The end of the window as last seen: where to look for a place to begin.
     seen: u64,
+    /// When the item arrived that was read last.
+    read_at: BootTime,
 }
 
 impl<T: Item> Subscriber<T> {
@@ -363,9 +380,47 @@ impl<T: Item> Subscriber<T> {
         }
     }
 
+    /// Waits until an item is there that arrived `rest` after the one read last, or the first one to
+    /// begin at may have come, or there will be no more: for a reader that takes many at once and
+    /// needs no timer for it. Cancel safe.
+    pub async fn rested(&self, rest: Duration) {
+        let _waiting = Waiting(self);
+        loop {
+            let rested = self.shared.rested.notified();
+            tokio::pin!(rested);
+            rested.as_mut().enable();
+            if self.is_rested(rest) {
+                return;
+            }
+            rested.await;
+        }
+    }
+
+    /// Whether the wait is over; notes what it is for.
+    fn is_rested(&self, rest: Duration) -> bool {
+        let mut window = self.shared.lock();
+        let (ended, end) = (window.ended, window.end());
+        let newest = window.items.back().map_or(BootTime::default(), |held| held.item.arrived());
+        let Some(cursor) = window.readers.get_mut(&self.id) else { return true };
+        let (unread, wakes_at) = match cursor.next {
+            None => (end > self.seen, BootTime::default()),
+            Some(next) => (end > next, self.read_at.after(rest)),
+        };
+        cursor.wakes_at = Some(wakes_at);
+        ended || unread && newest >= wakes_at
+    }
+
     /// The next item if there is one now.
     pub fn try_next(&mut self) -> Option<Next<T>> {
-        let Self { shared, id, seen } = self;
+        let got = self.take_next();
+        if let Some(Next::Item(item)) = &got {
+            self.read_at = item.arrived();
+        }
+        got
+    }
+
+    fn take_next(&mut self) -> Option<Next<T>> {
+        let Self { shared, id, seen, .. } = self;
         let mut window = shared.lock();
         let mut cursor = *window.readers.get(id)?;
         let got = match cursor.next {
@@ -404,6 +459,17 @@ fn read<T: Item>(window: &Window<T>, cursor: &mut Cursor, next: u64) -> Option<N
             Some(Next::Item(Arc::clone(item)))
         }
         None => window.ended.then_some(Next::Ended),
+    }
+}
+
+/// A reader that rests, until this is dropped.
+struct Waiting<'a, T>(&'a Subscriber<T>);
+
+impl<T> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        if let Some(cursor) = self.0.shared.lock().readers.get_mut(&self.0.id) {
+            cursor.wakes_at = None;
+        }
     }
 }
 

@@ -32,8 +32,8 @@ use crate::media::AccessUnit;
 use crate::stream::{Allowance, Next, Stream, StreamState, Subscriber};
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
-/// How long the recorder does not listen for units after it has taken all there were: short
-/// against the age at which a fragment is made durable.
+/// How much later than the last unit that the recorder took one must arrive to wake it: short against
+/// the age at which a fragment is made durable. The units themselves wake it, no timer does.
 const REST: Duration = Duration::from_millis(100);
 
 /// The recorder of one stream.
@@ -146,7 +146,7 @@ enum RecorderInput {
     Ended,
     /// The source tells how it does.
     State(StreamState),
-    /// The fragment in the making, if there is one, is as old as it may become.
+    /// The fragment in the making is as old as it may become.
     Due,
 }
 
@@ -184,23 +184,29 @@ impl RecorderRun {
         state.mark_changed();
         loop {
             context.heartbeat.beat();
-            let input = tokio::select! {
+            // Nothing is in the making after a long silence: the unit that ends it is taken at once.
+            let rest = if self.cutter.is_empty() { Duration::ZERO } else { REST };
+            let due = self.due.unwrap_or_else(|| Instant::now() + FRAGMENT_AGE_MAX);
+            tokio::select! {
                 biased;
                 () = context.stop.cancelled() => {
                     self.drain(&mut units);
                     // The supervisor asked for the end and does not start another life.
-                    RecorderInput::Ended
+                    self.apply(RecorderInput::Ended)?;
                 }
                 Ok(()) = state.changed() => {
                     let (state, _) = state.borrow_and_update().clone();
                     self.sight.live((state == StreamState::Live).then(|| context.clock.boot()));
-                    RecorderInput::State(state)
+                    self.apply(RecorderInput::State(state))?;
                 }
-                input = next(&mut units, self.due) => input,
-            };
-            self.apply(input)?;
+                // Whichever comes first: there is something to do.
+                _ = tokio::time::timeout_at(due, units.rested(rest)) => {}
+            }
             while let Some(next) = units.try_next() {
                 self.apply(next.into())?;
+            }
+            if self.due.is_some_and(|due| due <= Instant::now()) {
+                self.apply(RecorderInput::Due)?;
             }
             self.tell_standing(context.clock.boot());
         }
@@ -278,7 +284,7 @@ impl RecorderRun {
         }
         self.meter.unit(unit.data.len());
         self.cutter.set_bytes_max(self.writer.fragment_bytes_max());
-        let tracks = self.stream.tracks().borrow().clone();
+        let tracks = self.stream.tracks_now();
         let cut = self.cutter.push(unit, tracks.as_deref());
         if cut.is_some() {
             self.due = None;
@@ -304,18 +310,6 @@ impl RecorderRun {
         }
         self.refusing = refused;
     }
-}
-
-/// Waits for the bus until the fragment in the making is due; now and then also without one.
-///
-/// At first it does not listen for a while, so that it is woken for some units at once: nothing
-/// is done with one before its fragment ends.
-async fn next(units: &mut Subscriber<AccessUnit>, due: Option<Instant>) -> RecorderInput {
-    let now = Instant::now();
-    let due = due.unwrap_or(now + FRAGMENT_AGE_MAX);
-    tokio::time::sleep_until(due.min(now + REST)).await;
-    let next = tokio::time::timeout_at(due, units.next()).await;
-    next.map_or(RecorderInput::Due, RecorderInput::from)
 }
 
 impl From<Next<AccessUnit>> for RecorderInput {

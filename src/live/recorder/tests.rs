@@ -259,6 +259,7 @@ async fn the_last_second_of_a_dead_camera_becomes_durable() {
     }
     // Nothing follows, and the recorder is not stopped.
     until("durability", || recorder.durable().borrow().is_some()).await;
+    assert_eq!(recorder.totals().units, 5, "also what came after its last look");
     // Why nothing follows is noted for the gap.
     let reason = "connection refused".to_owned();
     stream.set_state(crate::stream::StreamState::Offline { reason }, WallTime::default());

@@ -145,6 +145,53 @@ fn the_newest_gop_stays_however_long_it_is() {
     assert_eq!(read(&mut bus.subscribe(Allowance::Viewer)).len(), 500);
 }
 
+/// Whether a reader that rests for so long would be woken now.
+async fn is_woken(reader: &Subscriber<Unit>, ms: u64) -> bool {
+    let rested = reader.rested(Duration::from_millis(ms));
+    tokio::time::timeout(Duration::ZERO, rested).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_reader_that_rests_is_woken_by_what_comes_behind_its_rest() {
+    let (publisher, bus) = Bus::new(Bounds::default());
+    let mut recorder = bus.subscribe(Allowance::Window);
+    assert!(!is_woken(&recorder, 0).await, "nothing came");
+    publish(&publisher, 0..1, 10);
+    assert!(is_woken(&recorder, 300).await, "it has not begun");
+    assert_eq!(read(&mut recorder), ["0"]);
+    publish(&publisher, 1..3, 10);
+    assert!(is_woken(&recorder, 0).await && is_woken(&recorder, 200).await);
+    assert!(!is_woken(&recorder, 300).await, "these can wait");
+    publish(&publisher, 3..4, 10);
+    assert!(is_woken(&recorder, 300).await);
+    assert_eq!(read(&mut recorder), ["1", "2", "3"]);
+    assert!(!is_woken(&recorder, 0).await, "all was read");
+    drop(publisher);
+    assert!(is_woken(&recorder, 300).await);
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_in_its_rest_is_woken_once() {
+    let (publisher, bus) = Bus::new(Bounds::default());
+    let mut recorder = bus.subscribe(Allowance::Window);
+    publish(&publisher, 0..1, 10);
+    assert_eq!(read(&mut recorder), ["0"]);
+    let waiting = tokio::spawn(async move {
+        recorder.rested(Duration::from_millis(300)).await;
+        recorder
+    });
+    tokio::task::yield_now().await;
+    publish(&publisher, 1..3, 10);
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    publish(&publisher, 3..4, 10);
+    let mut recorder = waiting.await.unwrap();
+    assert_eq!(read(&mut recorder), ["1", "2", "3"]);
+    // A wait that was given up wakes nobody.
+    assert!(!is_woken(&recorder, 300).await);
+    assert!(recorder.shared.lock().readers.values().all(|cursor| cursor.wakes_at.is_none()));
+}
+
 #[tokio::test]
 async fn a_reader_is_told_when_the_publisher_is_gone() {
     let (publisher, bus) = Bus::<Unit>::new(Bounds::default());
