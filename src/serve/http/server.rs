@@ -225,7 +225,8 @@ where
     let (address, closing) = (peer.address, peer.closing.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&peer));
-        let answer = routes.clone().answer(request.map(Body::new));
+        // hyper has room for it from the beginning of the connection on: boxed, an idle one stays small.
+        let answer = Box::pin(routes.clone().answer(request.map(Body::new)));
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
