@@ -124,7 +124,11 @@ pub fn check_config(path: &Path) -> anyhow::Result<ExitCode> {
     let dropped: Vec<_> = drop_in::parts(&text).filter_map(|part| part.name).collect();
     let with =
         if dropped.is_empty() { String::new() } else { format!(" with {}", dropped.join(", ")) };
-    println!("{}{with}: no faults, {} streams", path.display(), config.streams.len());
+    let streams = match config.streams.len() {
+        1 => "1 stream".to_owned(),
+        count => format!("{count} streams"),
+    };
+    println!("{}{with}: no faults, {streams}", path.display());
     Ok(ExitCode::SUCCESS)
 }
 

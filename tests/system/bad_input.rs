@@ -130,6 +130,9 @@ fn a_broken_file_in_conf_d_changes_nothing_and_is_named() {
     });
     let checked = Daemon::holdfast(&["check-config", daemon.config().to_str().unwrap()]);
     assert!(told(&checked).contains("with conf.d/10-yard.toml: no faults, 2 streams"));
+    std::fs::remove_file(&dropped).unwrap();
+    let checked = Daemon::holdfast(&["check-config", daemon.config().to_str().unwrap()]);
+    assert!(told(&checked).trim_end().ends_with("no faults, 1 stream"), "{}", told(&checked));
 }
 
 #[test]
