@@ -326,6 +326,7 @@ fn refused(refusal: ConfigRefusal) -> ApiError {
 }
 
 fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
+    let conflict = |code, message| (StatusCode::CONFLICT, code, message);
     let (status, code, message) = match refusal {
         ConfigRefusal::NoPrecondition => (
             StatusCode::PRECONDITION_REQUIRED,
@@ -340,18 +341,15 @@ fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
         ConfigRefusal::NotFound => {
             (StatusCode::NOT_FOUND, "not_found", "The configuration has no entry of this name.")
         }
-        ConfigRefusal::FileFaulty(_) => (
-            StatusCode::CONFLICT,
-            "config_faulty",
-            "The configuration file has faults. Fix it on the box first.",
-        ),
+        ConfigRefusal::FileFaulty(_) => {
+            conflict("config_faulty", "The configuration file has faults. Fix it on the box first.")
+        }
         ConfigRefusal::Faults(_) => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "config_refused",
             "The configuration would have faults.",
         ),
-        ConfigRefusal::Form => (
-            StatusCode::CONFLICT,
+        ConfigRefusal::Form => conflict(
             "config_form",
             "The configuration file is written in a form that can only be changed by hand.",
         ),
@@ -365,16 +363,14 @@ fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
         ConfigRefusal::Unusable(why) => {
             return (StatusCode::CONFLICT, "config_unusable", why.clone());
         }
-        ConfigRefusal::Unconfirmed => (
-            StatusCode::CONFLICT,
+        ConfigRefusal::Unconfirmed => conflict(
             "config_unconfirmed",
             "The last change waits for its confirmation: POST /api/v1/config/confirm, or wait until it is taken back.",
         ),
         ConfigRefusal::NothingToConfirm => {
             (StatusCode::CONFLICT, "nothing_to_confirm", "No change waits for a confirmation.")
         }
-        ConfigRefusal::SameConnection => (
-            StatusCode::CONFLICT,
+        ConfigRefusal::SameConnection => conflict(
             "same_connection",
             "Connect anew to confirm: that shows that the box can still be reached.",
         ),
