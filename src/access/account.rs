@@ -176,7 +176,7 @@ pub enum AccountError {
 impl Account {
     /// One for tests, whose password is unknown.
     #[cfg(test)]
-    pub(super) fn test(name: &str, role: Role, streams: StreamAccess, past: bool) -> Self {
+    pub(crate) fn test(name: &str, role: Role, streams: StreamAccess, past: bool) -> Self {
         Self { name: name.to_owned(), role, streams, past, password: PasswordHash::none() }
     }
 
@@ -194,6 +194,15 @@ impl Account {
 pub fn is_account_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// Checks a password that somebody chose for a player or recorder called `name`.
+///
+/// # Errors
+///
+/// It is too short or too long, contains the name, or is among those that are tried first.
+pub fn check_password(name: &str, password: &Secret) -> Result<(), AccountError> {
+    check(name, password, None)
 }
 
 /// Checks a chosen password; `code` is the claim code, where one was used.

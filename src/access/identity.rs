@@ -101,11 +101,17 @@ impl Identity {
         Self { name, role, streams, past, proof, ended, _held: None }
     }
 
-    /// A player that showed the password of the stream account `name`: it may watch `streams`.
+    /// A player that showed the password of the stream account `name`: it may watch `streams`, and their
+    /// recordings if `past`.
     #[must_use]
-    pub fn of_stream_account(name: Arc<str>, streams: StreamAccess, ended: Stop) -> Self {
+    pub fn of_stream_account(
+        name: Arc<str>,
+        streams: StreamAccess,
+        past: bool,
+        ended: Stop,
+    ) -> Self {
         let proof = Proof::StreamAccount;
-        Self { name, role: Role::Viewer, streams, past: true, proof, ended, _held: None }
+        Self { name, role: Role::Viewer, streams, past, proof, ended, _held: None }
     }
 
     /// The name, or what stands for one.

@@ -13,7 +13,7 @@ mod session;
 mod store;
 mod token;
 
-pub use account::{Account, AccountError, Role, StreamAccess, is_account_name};
+pub use account::{Account, AccountError, Role, StreamAccess, check_password, is_account_name};
 pub use audit::{Act, AuditEntry, AuditLine, AuditLog, AuditTail};
 pub use claim::ClaimError;
 pub use code::ClaimCode;

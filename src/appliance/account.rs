@@ -33,6 +33,9 @@ pub enum AccountCommand {
         /// Streams that it may send, with commas between, or "*" for all.
         #[arg(long, value_name = "STREAMS", default_value = "")]
         publish: String,
+        /// The person whose it is: it may no more than they, and ends with their account.
+        #[arg(long, value_name = "PERSON")]
+        owner: Option<String>,
         /// Keep what SHA-256 needs too; then every account must have it.
         #[arg(long)]
         sha256: bool,
@@ -47,9 +50,9 @@ pub enum AccountCommand {
 
 /// Does it.
 pub fn account(command: &AccountCommand) -> anyhow::Result<ExitCode> {
-    let (name, read, publish, sha256, config) = match command {
-        AccountCommand::New { name, read, publish, sha256, config } => {
-            (name, read, publish, sha256, config)
+    let (name, read, publish, owner, sha256, config) = match command {
+        AccountCommand::New { name, read, publish, owner, sha256, config } => {
+            (name, read, publish, owner, sha256, config)
         }
         AccountCommand::People(command) => return people(command),
     };
@@ -62,8 +65,13 @@ pub fn account(command: &AccountCommand) -> anyhow::Result<ExitCode> {
         true => format!("ha1_sha256 = \"{}\"\n", made.ha1_sha256.reveal()),
         false => String::new(),
     };
+    let owner = match owner {
+        Some(owner) if is_account_name(owner) => format!("owner = \"{owner}\"\n"),
+        Some(owner) => bail!("{owner:?} cannot be the name of a person's account"),
+        None => String::new(),
+    };
     let section = format!(
-        "\n[account.{}]\nha1 = \"{}\"\n{sha256}read = {read}\npublish = {publish}\n",
+        "\n[account.{}]\nha1 = \"{}\"\n{sha256}read = {read}\npublish = {publish}\n{owner}",
         key(name),
         made.ha1.reveal()
     );
@@ -140,7 +148,8 @@ mod tests {
         let new = |name: &str, publish: &str| {
             let (name, read, publish) = (name.to_owned(), String::new(), publish.to_owned());
             let config = Some(file.clone());
-            account(&AccountCommand::New { name, read, publish, sha256: false, config })
+            let owner = Some("anna".to_owned());
+            account(&AccountCommand::New { name, read, publish, owner, sha256: false, config })
         };
         let refused = |name: &str, publish: &str| format!("{:#}", new(name, publish).unwrap_err());
         assert!(refused("drone", "roof").contains("was not changed"), "there is no file");

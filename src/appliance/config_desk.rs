@@ -19,9 +19,10 @@ use crate::base::time::WallTime;
 use crate::config::drop_in::{self, ChangeError};
 use crate::config::edit::{self, EditError};
 use crate::config::file::{ConfigFile, Snapshot, WriteError};
-use crate::config::{self, Config, ConfigError, KeyFault, resource};
+use crate::config::{self, Config, ConfigError, KeyFault, credential, resource};
 use crate::serve::config_desk::{
     Change, Changer, ConfigAnswer, ConfigCall, ConfigFault, ConfigRefusal, ConfigRequest,
+    CredentialChange,
 };
 
 type Answered = Result<ConfigAnswer, ConfigRefusal>;
@@ -65,8 +66,17 @@ struct Plan {
     config: Config,
     /// The request, in the form of the file.
     paste: String,
-    /// The stream that the answer shows.
-    stream: Option<(StreamName, bool)>,
+    /// What the answer shows of it.
+    shows: Shows,
+    /// It was not there before.
+    created: bool,
+}
+
+/// What the answer to a change shows of the new text.
+enum Shows {
+    Nothing,
+    Stream(StreamName),
+    Credential(String),
 }
 
 fn decide(
@@ -106,6 +116,9 @@ fn decide(
             let section = resource::stream(&table, &name).ok_or(ConfigRefusal::NotFound)?;
             answer(&before.tag, json!({"name": name.as_str(), "section": section}))
         }
+        ConfigRequest::Credentials => {
+            answer(&before.tag, json!({"credentials": credential::list(&table)}))
+        }
         ConfigRequest::History => answer(&before.tag, json!({"texts": former_texts(file)?})),
         ConfigRequest::Check(change) => {
             config::parse_file(&before.text).map_err(|_| faulty())?;
@@ -127,7 +140,8 @@ fn decide(
             let text = file.former(id).map_err(|_| ConfigRefusal::DiskFails)?;
             let text = text.ok_or(ConfigRefusal::NotFound)?;
             let config = checked(&text, appliance)?;
-            let plan = Plan { text, config, paste: String::new(), stream: None };
+            let (paste, shows, created) = (String::new(), Shows::Nothing, false);
+            let plan = Plan { text, config, paste, shows, created };
             Ok(Decision::Apply(Box::new(Planned { changer, before, plan })))
         }
     }
@@ -181,25 +195,53 @@ fn plan(
     appliance: &Appliance,
 ) -> Result<Plan, ConfigRefusal> {
     let is_there = |name: &StreamName| resource::stream(table, name).is_some();
-    let (patch, stream) = match change {
+    let mut created = false;
+    let (patch, shows) = match change {
         Change::Put(name, section) => {
-            let created = !is_there(&name);
-            (resource::put_stream(table, &name, section), Some((name, created)))
+            created = !is_there(&name);
+            (resource::put_stream(table, &name, section), Shows::Stream(name))
         }
         Change::Patch(name, patch) if is_there(&name) => {
-            (resource::patch_stream(table, &name, patch), Some((name, false)))
+            (resource::patch_stream(table, &name, patch), Shows::Stream(name))
         }
         Change::Remove(name) if is_there(&name) => {
-            (Ok(json!({"stream": {(name.as_str()): null}})), None)
+            (Ok(json!({"stream": {(name.as_str()): null}})), Shows::Nothing)
         }
         Change::Patch(..) | Change::Remove(_) => return Err(ConfigRefusal::NotFound),
-        Change::Settings(patch) => (resource::patch_settings(patch), None),
+        Change::Settings(patch) => (resource::patch_settings(patch), Shows::Nothing),
+        Change::Credential(name, change) => {
+            created = matches!(change, CredentialChange::Add(..));
+            (Ok(credential_patch(table, &name, change)?), Shows::Credential(name))
+        }
+        Change::RemoveOwned(person) => {
+            (Ok(credential::without_owned(table, &person)), Shows::Nothing)
+        }
     };
     let patch = patch.map_err(refusal_of)?;
     let text = drop_in::apply(&before.text, &patch).map_err(unchanged)?;
     let config = checked(&text, appliance)?;
     let paste = edit::apply("", &resource::without_secrets(&patch)).unwrap_or_default();
-    Ok(Plan { text, config, paste, stream })
+    Ok(Plan { text, config, paste, shows, created })
+}
+
+fn credential_patch(
+    table: &Table,
+    name: &str,
+    change: CredentialChange,
+) -> Result<Json, ConfigRefusal> {
+    match (change, credential::one(table, name).is_some()) {
+        (CredentialChange::Add(..), true) => Err(ConfigRefusal::Exists),
+        (CredentialChange::Alter(..) | CredentialChange::Remove, false) => {
+            Err(ConfigRefusal::NotFound)
+        }
+        (CredentialChange::Add(password, keys), false) => {
+            Ok(credential::patch(table, name, keys, Some(password)))
+        }
+        (CredentialChange::Alter(password, keys), true) => {
+            Ok(credential::patch(table, name, keys, password))
+        }
+        (CredentialChange::Remove, true) => Ok(json!({"account": {name: null}})),
+    }
 }
 
 fn unchanged(error: ChangeError) -> ConfigRefusal {
@@ -251,7 +293,7 @@ async fn apply(
     appliance: &mut Appliance,
     (trial, unconfirmed): (&mut ConfigTrial, &mut Unconfirmed),
 ) -> Answered {
-    let Planned { changer, before, plan: Plan { text, config, paste, stream } } = planned;
+    let Planned { changer, before, plan: Plan { text, config, paste, shows, created } } = planned;
     let after = Snapshot::new(text);
     // An unchanged text needs no new file, but it may not run yet.
     if after.text != before.text {
@@ -276,13 +318,16 @@ async fn apply(
     if unconfirmed.waits() {
         body["confirm_within"] = json!(changer.confirm_within.as_secs());
     }
-    let mut created = false;
-    if let Some((name, is_new)) = stream {
-        created = is_new;
-        let table = drop_in::table(&after.text).ok();
-        let section = table.and_then(|table| resource::stream(&table, &name));
-        body["name"] = json!(name.as_str());
-        body["section"] = section.unwrap_or_default();
+    let table = drop_in::table(&after.text).unwrap_or_default();
+    match shows {
+        Shows::Nothing => {}
+        Shows::Stream(name) => {
+            body["name"] = json!(name.as_str());
+            body["section"] = resource::stream(&table, &name).unwrap_or_default();
+        }
+        Shows::Credential(name) => {
+            body["credential"] = credential::one(&table, &name).unwrap_or_default();
+        }
     }
     trial.restart(after.text);
     Ok(ConfigAnswer { tag: after.tag, body, created, unconfirmed: unconfirmed.waits() })

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::led_status;
 use super::plan::{Changes, changes};
 use super::published::{Published, vacant_since};
-use super::reconfigure::{Reconfigurable, reconfigure, rules};
+use super::reconfigure::{Reconfigurable, reconfigure};
 use super::servers::{Protocol, Servers};
 use super::sign_ins;
 use super::streams::RunningStreams;
@@ -47,7 +47,7 @@ use crate::supervise::recovery::{ParkedRecording, RecoveryLog, Rung};
 use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
 };
-use crate::wire::rtsp::auth::Authorizer;
+use crate::wire::rtsp::auth::{Accounts, Authorizer, Rules};
 
 /// What a change of the configuration did.
 #[derive(Clone, Debug, Default)]
@@ -421,8 +421,11 @@ async fn sweep(services: Arc<Services>) {
         let services = Arc::clone(&services);
         // Files are read and written, on a disk that may hang.
         let swept = tokio::task::spawn_blocking(move || {
-            sign_ins::note(&services.access, services.rtsp.authorizer(), services.clock.wall());
+            sign_ins::note(&services.access, &services.rtsp, services.clock.wall());
             services.access.sweep();
+            if services.rtsp.has_owners() {
+                services.rtsp.limit_to(&services.access.accounts());
+            }
         });
         let _ = swept.await;
     }
@@ -446,14 +449,15 @@ fn open_ring(
     Ok((Dvr::open(ring, Arc::clone(clock), Some(heartbeat))?, storage))
 }
 
-/// The registry of RTSP sessions, with what it knew of wrong passwords.
+/// The registry of RTSP sessions, with what it knew of wrong passwords. It lets nobody in before it is
+/// configured.
 async fn open_registry(
     config: &Config,
     clock: &SharedClock,
     supervisor: &Supervisor,
 ) -> anyhow::Result<SessionRegistry> {
     let key = random::bytes().context("no random bytes")?;
-    let registry = SessionRegistry::new(Authorizer::new(&key, rules(config)));
+    let registry = SessionRegistry::new(Authorizer::new(&key, Rules::new(Accounts::new(), false)));
     read_failed_logins(registry.authorizer(), &config.data_dir, &**clock).await;
     keep_failed_logins(registry.authorizer(), &config.data_dir, supervisor);
     Ok(registry)

@@ -4,7 +4,6 @@
 //! here, its check in `config`, and the service that obeys it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::error;
 
@@ -29,11 +28,13 @@ type Apply = fn(&Reconfigurable<'_>, &Config);
 const SETTINGS: [Apply; 9] = [
     |live, config| {
         let port = config.rtsp_listen.first().map_or(0, SocketAddr::port);
-        live.services.rtsp_port.store(port, Relaxed);
+        live.services.rtsp.serve_at(port);
     },
     |live, config| {
-        live.services.rtsp.authorizer().change(rules(config));
-        live.services.rtsp.end_unauthorized();
+        let subs = config.streams.iter();
+        let subs = subs.filter_map(|(name, stream)| Some((name.clone(), stream.sub.clone()?)));
+        let people = live.services.access.accounts();
+        live.services.rtsp.configure(rules(config), subs.collect(), &people);
     },
     |live, config| live.services.rtsp.wait_for_peers(config.rtsp_session_timeout),
     |live, config| live.multicast.configure(config.multicast),
@@ -60,7 +61,7 @@ pub(super) fn reconfigure(live: &Reconfigurable<'_>, config: &Config) {
 }
 
 /// Whom RTSP lets in: the stream accounts; without any, this computer if the box is open to it.
-pub(super) fn rules(config: &Config) -> Rules {
+fn rules(config: &Config) -> Rules {
     let rules = Rules::new(config.accounts.clone(), config.rtsp_basic);
     if config.is_open() { rules.or_this_computer() } else { rules }
 }

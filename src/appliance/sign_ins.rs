@@ -6,13 +6,17 @@ use tracing::warn;
 
 use crate::access::{AccessControl, Act};
 use crate::base::time::WallTime;
-use crate::wire::rtsp::auth::{Attempt, Authorizer, Outcome};
+use crate::serve::rtsp::SessionRegistry;
+use crate::wire::rtsp::auth::{Attempt, Outcome};
 
-/// Notes the sign-ins that `authorizer` looked at since the last call. Blocks.
-pub(super) fn note(access: &AccessControl, authorizer: &Authorizer, now: WallTime) {
-    let (attempts, others) = authorizer.attempts().take();
+/// Notes the sign-ins that were looked at since the last call. Blocks.
+pub(super) fn note(access: &AccessControl, rtsp: &SessionRegistry, now: WallTime) {
+    let (attempts, others) = rtsp.authorizer().attempts().take();
     access.count_sign_ins(others);
     for (attempt, times) in attempts {
+        if let (Outcome::Right, Some(account)) = (attempt.outcome, &attempt.account) {
+            rtsp.note_use(account, now);
+        }
         let Some(line) = access.admit_act(act(&attempt), times) else { continue };
         if let Err(error) = access.audit().append_line(now, &line) {
             warn!(part = "access", %error, "audit log cannot be written");

@@ -55,8 +55,9 @@ fn check_one(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<Account
     let ha1_sha256 = hash(&mut section, "ha1_sha256", Algorithm::Sha256, faults);
     let read = scope(&mut section, "read", faults).unwrap_or(Scope::All);
     let publish = scope(&mut section, "publish", faults).unwrap_or_else(Scope::none);
+    let owner = section.parsed("owner", owner, faults);
     section.finish(faults);
-    Some(Account { ha1: ha1?, ha1_sha256, read, publish })
+    Some(Account { ha1_sha256, owner, ..Account::new(ha1?, read, publish) })
 }
 
 fn hash(
@@ -67,6 +68,11 @@ fn hash(
 ) -> Option<Secret> {
     let wrong = || (format!("not {} hexadecimal digits", algorithm.digits()), NEW);
     section.parsed(key, |text| algorithm.ha1_from_hex(text).ok_or_else(wrong), faults)
+}
+
+fn owner(text: &str) -> Result<String, (String, &'static str)> {
+    let wrong = || ("this cannot be a name".to_owned(), "the name of a person's account");
+    is_account_name(text).then(|| text.to_owned()).ok_or_else(wrong)
 }
 
 fn scope(section: &mut Section, key: &str, faults: &mut Vec<KeyFault>) -> Option<Scope> {

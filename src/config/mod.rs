@@ -9,6 +9,7 @@
 
 mod account;
 mod camera;
+pub mod credential;
 pub mod drop_in;
 pub mod edit;
 mod encode;

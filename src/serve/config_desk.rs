@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::base::limits::CONFIG_CALLS_MAX;
 use crate::base::name::StreamName;
+use crate::base::secret::Secret;
 
 /// Where calls are made. Clones call the same owner.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub enum ConfigRequest {
     Settings,
     /// The section of one stream.
     Stream(StreamName),
+    /// The stream accounts.
+    Credentials,
     /// Whether a change would be accepted.
     Check(Change),
     /// A change, of the text that has one of these tags.
@@ -77,6 +80,21 @@ pub enum Change {
     Remove(StreamName),
     /// Some keys of the settings (RFC 7396).
     Settings(Json),
+    /// A stream account.
+    Credential(String, CredentialChange),
+    /// All stream accounts of a person go.
+    RemoveOwned(String),
+}
+
+/// What becomes of a stream account.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CredentialChange {
+    /// It is made, with this password and these keys.
+    Add(Secret, Json),
+    /// Some keys of it change (RFC 7396), and the password if there is one.
+    Alter(Option<Secret>, Json),
+    /// It goes.
+    Remove,
 }
 
 /// What is answered.
@@ -86,7 +104,7 @@ pub struct ConfigAnswer {
     pub tag: String,
     /// The answer.
     pub body: Json,
-    /// The stream was not there before.
+    /// What was changed was not there before.
     pub created: bool,
     /// The change has to be confirmed, over another connection.
     pub unconfirmed: bool,
@@ -115,6 +133,8 @@ pub enum ConfigRefusal {
     },
     /// There is no such thing.
     NotFound,
+    /// There is one of this name already.
+    Exists,
     /// The file that is there has faults itself, or cannot be read.
     FileFaulty(Vec<ConfigFault>),
     /// The change has faults.

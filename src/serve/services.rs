@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
 
 use super::config_desk::ConfigDesk;
 use super::http::{Cors, Settings};
@@ -42,8 +41,6 @@ pub struct Services {
     pub clock: SharedClock,
     /// When the daemon began.
     pub begun: BootTime,
-    /// Port of plain RTSP, for the URLs that the API prints; a reload may change it.
-    pub rtsp_port: AtomicU16,
     /// The RTSP sessions, and who may have one.
     pub rtsp: SessionRegistry,
     /// The certificate in use.
@@ -145,7 +142,6 @@ impl Services {
             streams: Arc::default(),
             supervisor: supervisor.clone(),
             begun: clock.boot(),
-            rtsp_port: AtomicU16::default(),
             rtsp,
             tls,
             config,

@@ -14,6 +14,7 @@ mod bad_input;
 mod boards;
 mod command_source;
 mod config_api;
+mod credentials;
 mod cross;
 mod encode;
 mod end_to_end;

@@ -7,6 +7,7 @@ pub(super) mod accounts;
 pub(super) mod audit;
 pub(super) mod claim;
 pub(super) mod config;
+pub(super) mod credentials;
 pub(super) mod devices;
 pub(super) mod event_stream;
 pub(super) mod events;

@@ -98,6 +98,11 @@ impl Parameter {
         Self { name: "If-Match", place: "header", required: true, text, schema }
     }
 
+    /// The same, which need not be there.
+    pub(super) fn optional(self) -> Self {
+        Self { required: false, ..self }
+    }
+
     /// The same, which has to be there.
     pub(super) fn required(self) -> Self {
         Self { required: true, ..self }

@@ -30,6 +30,7 @@ fn all(door: Door) -> Door {
         api::preview::routes,
         api::session::routes,
         api::accounts::routes,
+        api::credentials::routes,
         api::tokens::routes,
         api::audit::routes,
     ];

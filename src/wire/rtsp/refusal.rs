@@ -20,6 +20,8 @@ pub enum Refusal {
     WhichTrack,
     /// Nothing is known of the stream yet: 503 with this reason.
     NotReady(String),
+    /// The account may not watch recordings: 403.
+    NoPast,
     /// Nothing is recorded where playing was to begin: 457 with this reason.
     NothingThere(String),
     /// Too many play the past already: 453.
@@ -46,6 +48,7 @@ impl Refusal {
             Self::WhichTrack => refuse(StatusCode::AggregateOperationNotAllowed, "name one track"),
             Self::NotReady(reason) => refuse(StatusCode::ServiceUnavailable, reason)
                 .header(headers::RETRY_AFTER, RETRY_AFTER.as_secs().to_string()),
+            Self::NoPast => refuse(StatusCode::Forbidden, "this account may not watch recordings"),
             Self::NothingThere(reason) => refuse(StatusCode::InvalidRange, reason),
             Self::TooMany => {
                 let text = "too many play recordings already; try again later";

@@ -56,10 +56,8 @@ fn with_account(now: BootTime, with_sha: bool) -> Session {
     let secret = Secret::new("seven");
     let ha1 = |algorithm: Algorithm| algorithm.ha1("nvr", REALM, &secret);
     let account = Account {
-        ha1: ha1(Algorithm::Md5),
         ha1_sha256: with_sha.then(|| ha1(Algorithm::Sha256)),
-        read: Scope::All,
-        publish: Scope::none(),
+        ..Account::new(ha1(Algorithm::Md5), Scope::All, Scope::none())
     };
     let rules = Rules::new([("nvr".to_owned(), account)].into(), false);
     plain(now).authorized_by(Arc::new(Authorizer::new(&[7; 32], rules)))

@@ -26,18 +26,9 @@ pub(crate) fn tracks() -> Arc<Tracks> {
 pub(crate) fn accounts() -> Accounts {
     let gate = || Scope::Only([NamePattern::parse("gate").unwrap()].into());
     // md5("nvr:holdfast:secret")
-    let nvr = Account {
-        ha1: Secret::new("7a80d20f1f3584d9012f59b151b3b23e"),
-        ha1_sha256: None,
-        read: gate(),
-        publish: gate(),
-    };
-    let boss = Account {
-        ha1: Secret::new("a7c1f5e20b9d4c6388e1d2f30a4b5c6d"),
-        ha1_sha256: None,
-        read: Scope::All,
-        publish: Scope::All,
-    };
+    let nvr = Account::new(Secret::new("7a80d20f1f3584d9012f59b151b3b23e"), gate(), gate());
+    let unknown = Secret::new("a7c1f5e20b9d4c6388e1d2f30a4b5c6d");
+    let boss = Account::new(unknown, Scope::All, Scope::All);
     BTreeMap::from([("nvr".to_owned(), nvr), ("boss".to_owned(), boss)])
 }
 

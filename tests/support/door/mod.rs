@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use holdfast::access::AccessControl;
 use holdfast::base::Stop;
@@ -125,7 +124,7 @@ impl TestBox {
             ),
         }));
         services.streams.replace(BTreeMap::from([(name, Arc::clone(&outputs))]));
-        services.rtsp_port.store(8554, Relaxed);
+        services.rtsp.serve_at(8554);
         let hosts = vec!["box.test".to_owned(), "box.t".to_owned()];
         let access = http::Access::OpenOnLoopback;
         services.http.change(http::HttpSettings { access, hosts, ..http::HttpSettings::default() });

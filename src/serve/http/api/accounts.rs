@@ -1,19 +1,23 @@
 //! `/api/v1/accounts`: the accounts of people, for administrators.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
 use super::access::blocking;
+use super::credentials::{refuse_heirs, remove_owned};
 use crate::access::{AccessError, Account, AccountChange, NewAccount, Role, StreamAccess};
 use crate::base::secret::Secret;
 use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
+use crate::serve::http::peers::Peer;
 use crate::serve::http::response::NO_STORE;
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -82,7 +86,7 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
         .answers::<AccountReport>(200)
         .refuses(&[409, 422, 429])
         .delete("/api/v1/accounts/{name}", Access::Admin, remove)
-        .says("Deletes an account and ends its sessions.")
+        .says("Deletes an account, with its sessions and the stream accounts that belong to it.")
         .answers_empty(204)
         .refuses(&[409])
 }
@@ -100,6 +104,7 @@ pub(crate) async fn create(
     JsonBody(body): JsonBody<AccountRequest>,
 ) -> Result<Response, ApiError> {
     let AccountRequest { name, password, role, streams, past } = body;
+    refuse_heirs(&context, &name)?;
     let new = NewAccount { name, role, streams, past, password };
     let account = blocking(&context, move |access| access.add(&new)).await?;
     let place = HeaderValue::from_str(&format!("/api/v1/accounts/{}", account.name));
@@ -136,9 +141,15 @@ pub(crate) async fn alter(
     Ok((NO_STORE, Json(AccountReport::from(account))).into_response())
 }
 
-/// `DELETE /api/v1/accounts/{name}`: 204; its sessions end. 409 for the last administrator.
-pub(crate) async fn remove(State(context): At, name: Name) -> Result<Response, ApiError> {
+/// `DELETE /api/v1/accounts/{name}`: 204; its sessions end, and its stream accounts go. 409 for the last administrator.
+pub(crate) async fn remove(
+    State(context): At,
+    Extension(peer): Extension<Arc<Peer>>,
+    name: Name,
+) -> Result<Response, ApiError> {
     let name = named(name)?;
-    blocking(&context, move |access| access.remove(&name)).await?;
+    let gone = name.clone();
+    blocking(&context, move |access| access.remove(&gone)).await?;
+    remove_owned(&context, &peer, name).await;
     Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
 }

@@ -272,7 +272,7 @@ fn told(answer: ConfigAnswer) -> Response {
     (status, NO_STORE, [etag(&answer.tag)], Json(answer.body)).into_response()
 }
 
-fn etag(tag: &str) -> (HeaderName, HeaderValue) {
+pub(super) fn etag(tag: &str) -> (HeaderName, HeaderValue) {
     let value = HeaderValue::from_str(&format!("\"{tag}\""));
     (header::ETAG, value.unwrap_or(HeaderValue::from_static("\"\"")))
 }
@@ -294,7 +294,7 @@ fn parsed(name: &str) -> Result<StreamName, ApiError> {
 }
 
 /// What `If-Match` says (RFC 9110 §13.1.1); a weak tag matches nothing.
-fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
+pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
     let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
     if values.peek().is_none() {
         return Ok(Precondition::Missing);
@@ -313,7 +313,7 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
     Ok(Precondition::Tags(tags))
 }
 
-fn refused(refusal: ConfigRefusal) -> ApiError {
+pub(super) fn refused(refusal: ConfigRefusal) -> ApiError {
     let (status, code, message) = words(&refusal);
     let error = ApiError::new(status, code, message);
     match refusal {
@@ -341,6 +341,7 @@ fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
         ConfigRefusal::NotFound => {
             (StatusCode::NOT_FOUND, "not_found", "The configuration has no entry of this name.")
         }
+        ConfigRefusal::Exists => conflict("exists", "There is one of this name already."),
         ConfigRefusal::FileFaulty(_) => {
             conflict("config_faulty", "The configuration file has faults. Fix it on the box first.")
         }

@@ -1,7 +1,6 @@
 //! What the API reports on one stream.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
@@ -189,7 +188,7 @@ impl StreamReport {
             encoding: stream.encoding(),
             readers: outputs.readers(),
             totals: stream.meter.totals(),
-            urls: Urls::new(stream.name(), host, context.rtsp_port.load(Relaxed)),
+            urls: Urls::new(stream.name(), host, context.rtsp.port()),
         }
     }
 }

@@ -135,7 +135,7 @@ fn identity(context: &HttpContext, reader: MediaReader) -> Identity {
         Scope::All => StreamAccess::All,
         Scope::Only(patterns) => StreamAccess::Only(meant(context, &patterns)),
     };
-    Identity::of_stream_account(Arc::clone(&reader.name), streams, reader.ended)
+    Identity::of_stream_account(Arc::clone(&reader.name), streams, reader.past, reader.ended)
 }
 
 /// The streams that `patterns` mean now: those that run, and those that are only recorded.

@@ -26,6 +26,9 @@ impl Connection {
             Ok(outputs) => outputs,
             Err(refusal) => return self.refuse(now, refusal),
         };
+        if !self.may_watch_past() {
+            return self.refuse(now, Refusal::NoPast);
+        }
         let Some(archive) = &self.services.archive else {
             return self.refuse(now, no_recordings());
         };
@@ -63,6 +66,9 @@ impl Connection {
             }
             (StartPoint::Resume, Some(session)) => PlayFrom::Date(session.rest(speed)),
         };
+        if !matches!(from, PlayFrom::Live) && !self.may_watch_past() {
+            return self.refuse(now, Refusal::NoPast);
+        }
         if goes_by_multicast(routes) {
             let text = "recordings are not sent by multicast".to_owned();
             return self.refuse(now, Refusal::NothingThere(text));
@@ -79,6 +85,11 @@ impl Connection {
             }
             Err(refused) => self.refuse(now, refused.into()),
         }
+    }
+
+    fn may_watch_past(&self) -> bool {
+        let user = self.session.user().map(|user| &**user);
+        self.services.registry.authorizer().allows_past(user)
     }
 
     /// Handles the answer of the recordings.

@@ -1,21 +1,27 @@
 //! The sessions of all RTSP listeners: authorization, who is connected, who failed.
 //!
-//! Owns: the list of connections and the last failures, both for the API; failed logins on disk.
+//! Owns: the list of connections and the last failures, both for the API; failed logins on disk; the
+//! configured accounts.
 //! Does not own: connections; each reports about itself through its [`SessionHandle`].
 
+mod credentials;
 mod failed_logins;
 mod handle;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use credentials::SubStreams;
 pub use failed_logins::{FailedLoginsError, keep_failed_logins, read_failed_logins};
 pub use handle::SessionReport;
 pub(super) use handle::{SessionHandle, SessionStats};
 
+use self::credentials::Configured;
 use crate::base::limits::{RTSP_FAILURES_MAX, RTSP_SESSION_TIMEOUT};
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, WallTime};
@@ -29,6 +35,8 @@ pub struct SessionRegistry(Arc<RegistryState>);
 #[derive(Debug)]
 struct RegistryState {
     authorizer: Arc<Authorizer>,
+    configured: Configured,
+    port: AtomicU16,
     session_timeout: Mutex<Duration>,
     sessions: Mutex<BTreeMap<u64, Arc<SessionStats>>>,
     failures: Mutex<VecDeque<FailureReport>>,
@@ -60,6 +68,8 @@ impl SessionRegistry {
     pub fn new(authorizer: Authorizer) -> Self {
         Self(Arc::new(RegistryState {
             authorizer: Arc::new(authorizer),
+            configured: Configured::default(),
+            port: AtomicU16::default(),
             session_timeout: Mutex::new(RTSP_SESSION_TIMEOUT),
             sessions: Mutex::default(),
             failures: Mutex::default(),
@@ -70,6 +80,17 @@ impl SessionRegistry {
     #[must_use]
     pub fn authorizer(&self) -> &Arc<Authorizer> {
         &self.0.authorizer
+    }
+
+    /// The port of plain RTSP, for the addresses that people are shown; 0 without one.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port.load(Relaxed)
+    }
+
+    /// Plain RTSP is served at `port`.
+    pub fn serve_at(&self, port: u16) {
+        self.0.port.store(port, Relaxed);
     }
 
     /// How long a peer may be silent.
@@ -109,11 +130,15 @@ impl SessionRegistry {
         found.is_some_and(|stats| stats.is_set_up() && stats.end())
     }
 
-    /// Ends every session that the rules no longer allow; returns how many.
-    pub fn end_unauthorized(&self) -> usize {
+    /// Ends every session that the rules no longer allow, and those of the accounts `renewed`, who have to
+    /// sign in again.
+    fn end_unauthorized(&self, renewed: &HashSet<String>) {
         let sessions: Vec<_> = self.open().values().cloned().collect();
         let strangers = sessions.iter().filter(|stats| {
             stats.doing().is_some_and(|(user, stream, flow)| {
+                if user.as_ref().is_some_and(|user| renewed.contains(&**user)) {
+                    return true;
+                }
                 let lets = |right| self.0.authorizer.still_lets(user.as_deref(), right, &stream);
                 !match flow {
                     Flowing::Playing => lets(Right::Read),
@@ -122,7 +147,9 @@ impl SessionRegistry {
                 }
             })
         });
-        strangers.filter(|stats| stats.end()).count()
+        for stats in strangers {
+            stats.end();
+        }
     }
 
     /// The last clients that failed, newest first.

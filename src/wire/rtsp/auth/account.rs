@@ -42,7 +42,9 @@ impl Scope {
         Self::Only(BTreeSet::new())
     }
 
-    fn covers(&self, stream: &str) -> bool {
+    /// Whether it covers `stream`.
+    #[must_use]
+    pub fn covers(&self, stream: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(patterns) => patterns.iter().any(|pattern| pattern.matches(stream)),
@@ -61,9 +63,25 @@ pub struct Account {
     pub read: Scope,
     /// Where it may send.
     pub publish: Scope,
+    /// Whether it may watch recordings.
+    pub past: bool,
+    /// The person whose it is, and without whom it is nothing; `None`: the box's own.
+    pub owner: Option<String>,
 }
 
 impl Account {
+    /// One that belongs to nobody and is asked for MD5 alone.
+    #[must_use]
+    pub fn new(ha1: Secret, read: Scope, publish: Scope) -> Self {
+        Self { ha1, ha1_sha256: None, read, publish, past: true, owner: None }
+    }
+
+    /// Whether a session that was let in by this one may go on under `now`, as far as it is not about a
+    /// stream: the password is the same, and the past is not lost.
+    pub(super) fn goes_on_as(&self, now: &Self) -> bool {
+        self.ha1 == now.ha1 && (now.past || !self.past)
+    }
+
     /// Whether it has `right` on `stream`.
     #[must_use]
     pub fn may(&self, right: Right, stream: &str) -> bool {
@@ -103,7 +121,12 @@ impl Credential {
         // Bytes from 248 on would make the first letters more likely than the others.
         let fair = random.iter().filter(|byte| **byte < 248);
         let letters = fair.map(|byte| char::from(LETTERS[usize::from(byte % 62)]));
-        let password = Secret::new(letters.take(PASSWORD_LETTERS).collect::<String>());
+        Self::of(username, Secret::new(letters.take(PASSWORD_LETTERS).collect::<String>()))
+    }
+
+    /// What is kept of `password`, which somebody chose for `username`.
+    #[must_use]
+    pub fn of(username: &str, password: Secret) -> Self {
         Self {
             ha1: Algorithm::Md5.ha1(username, REALM, &password),
             ha1_sha256: Algorithm::Sha256.ha1(username, REALM, &password),
@@ -119,12 +142,7 @@ mod tests {
     #[test]
     fn a_right_covers_its_streams_only() {
         let gate: BTreeSet<_> = [NamePattern::parse("gate").unwrap()].into();
-        let account = Account {
-            ha1: Secret::new("x"),
-            ha1_sha256: None,
-            read: Scope::All,
-            publish: Scope::Only(gate),
-        };
+        let account = Account::new(Secret::new("x"), Scope::All, Scope::Only(gate));
         assert!(account.may(Right::Read, "yard") && account.may(Right::Publish, "gate"));
         for other in ["yard", "", "gate/", "GATE", "gate/../yard"] {
             assert!(!account.may(Right::Publish, other), "{other}");

@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::account::Scope;
+use super::account::{Account, Scope};
 use super::digest::same;
 use super::header::{self, Digest, Shown};
 use super::nonce::Holder;
@@ -47,7 +47,9 @@ pub struct MediaReader {
     pub name: Arc<str>,
     /// What it may watch.
     pub read: Scope,
-    /// Given when the accounts change.
+    /// Whether it may watch recordings.
+    pub past: bool,
+    /// Given when the account changes.
     pub ended: Stop,
 }
 
@@ -126,9 +128,14 @@ impl Authorizer {
     }
 
     fn reader(&self, rules: &Rules, name: &str) -> Option<MediaReader> {
-        let ended = crate::base::sync::lock(&self.changed).clone();
-        let read = rules.account(name)?.read.clone();
-        Some(MediaReader { name: name.into(), read, ended })
+        let Account { read, past, .. } = rules.account(name)?.clone();
+        let mut readers = crate::base::sync::lock(&self.readers);
+        let ended = readers.entry(name.to_owned()).or_default().clone();
+        // The rules may have changed since they were looked at: then nobody would end this.
+        if self.rules().account(name) != rules.account(name) {
+            return None;
+        }
+        Some(MediaReader { name: name.into(), read, past, ended })
     }
 
     /// A ticket with which `name` may read everything below `path`, on this scheme only.
@@ -193,7 +200,7 @@ fn is_for(digest: &Digest, asking: MediaAsking<'_>) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::{Account, Accounts, Algorithm, REALM};
+    use super::super::{Accounts, Algorithm, REALM};
     use super::*;
     use crate::base::name_pattern::NamePattern;
     use crate::base::secret::Secret;
@@ -201,11 +208,14 @@ mod tests {
 
     const TARGET: &str = "/live/gate/index.m3u8?x=1";
 
-    fn authorizer(basic: bool) -> Authorizer {
+    fn nvr() -> Account {
         let ha1 = Algorithm::Md5.ha1("nvr", REALM, &Secret::new("open sesame"));
         let read = Scope::Only(BTreeSet::from([NamePattern::parse("gate").unwrap()]));
-        let account = Account { ha1, ha1_sha256: None, read, publish: Scope::none() };
-        let accounts = Accounts::from([("nvr".to_owned(), account)]);
+        Account::new(ha1, read, Scope::none())
+    }
+
+    fn authorizer(basic: bool) -> Authorizer {
+        let accounts = Accounts::from([("nvr".to_owned(), nvr())]);
         Authorizer::new(&[7; 32], Rules::new(accounts, basic))
     }
 
@@ -297,6 +307,11 @@ mod tests {
         assert!(reads(now().after(MEDIA_TICKET_TIME_MAX), "/live/gate/", false).is_none());
         let reader = authorizer.ticket_reader(now(), &ticket, "/live/gate/", false).unwrap();
         assert!(authorizer.media_ticket(now(), "nobody", "/live/gate/", false).is_none());
+        let mut accounts = Accounts::from([("nvr".to_owned(), nvr())]);
+        let other = Account::new(Secret::new("0"), Scope::All, Scope::none());
+        accounts.insert("other".to_owned(), other);
+        authorizer.change(Rules::new(accounts, false));
+        assert!(!reader.ended.is_cancelled(), "another account's change is not its own");
         authorizer.change(Rules::new(Accounts::new(), false));
         assert!(reader.ended.is_cancelled());
         assert!(authorizer.ticket_reader(now(), &ticket, "/live/gate/", false).is_none());

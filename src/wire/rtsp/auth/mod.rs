@@ -25,6 +25,7 @@ mod media;
 mod nonce;
 mod state;
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -110,8 +111,8 @@ impl Rules {
 #[derive(Debug)]
 pub struct Authorizer {
     rules: ArcSwap<Rules>,
-    /// Given when the rules change: whatever runs over HTTP by them ends.
-    changed: Mutex<Stop>,
+    /// For each account that reads over HTTP: given when it is not what it was, so that all of it ends.
+    readers: Mutex<HashMap<String, Stop>>,
     nonces: Nonces,
     failures: Mutex<Failures>,
     attempts: Mutex<Attempts>,
@@ -123,7 +124,7 @@ impl Authorizer {
     pub fn new(key: &[u8; 32], rules: Rules) -> Self {
         Self {
             rules: ArcSwap::from_pointee(rules),
-            changed: Mutex::new(Stop::new()),
+            readers: Mutex::default(),
             nonces: Nonces::new(key),
             failures: Mutex::default(),
             attempts: Mutex::default(),
@@ -136,13 +137,34 @@ impl Authorizer {
         Self::new(&[0; 32], Rules { access: Access::Everybody, basic: false })
     }
 
-    /// Goes by other rules from now on.
-    pub fn change(&self, rules: Rules) {
-        if *self.rules() == rules {
-            return;
+    /// Goes by other rules from now on; the accounts whose sessions end whatever they are about, because
+    /// the password is another one or the past is lost. Those that are gone are not among them.
+    pub fn change(&self, rules: Rules) -> HashSet<String> {
+        let before = self.rules();
+        if *before == rules {
+            return HashSet::new();
         }
         self.rules.store(Arc::new(rules));
-        std::mem::replace(&mut *crate::base::sync::lock(&self.changed), Stop::new()).cancel();
+        let now = self.rules();
+        crate::base::sync::lock(&self.readers).retain(|name, ended| {
+            let stays = before.account(name) == now.account(name);
+            if !stays {
+                ended.cancel();
+            }
+            stays
+        });
+        let Access::Accounts(accounts) = &before.access else { return HashSet::new() };
+        let renewed = accounts.iter().filter(|(name, account)| {
+            now.account(name).is_some_and(|now| !account.goes_on_as(now))
+        });
+        renewed.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether `username`, who was let in before, may watch recordings; `None` is a client let in without an
+    /// account.
+    #[must_use]
+    pub fn allows_past(&self, username: Option<&str>) -> bool {
+        username.is_none_or(|name| self.rules().account(name).is_some_and(|known| known.past))
     }
 
     fn rules(&self) -> Arc<Rules> {

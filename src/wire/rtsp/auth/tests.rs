@@ -22,7 +22,7 @@ fn account(username: &str, read: Scope, publish: Scope) -> (String, Account) {
     let secret = Secret::new(format!("{username}'s"));
     let ha1 = |algorithm: Algorithm| algorithm.ha1(username, REALM, &secret);
     let (ha1, ha1_sha256) = (ha1(Algorithm::Md5), Some(ha1(Algorithm::Sha256)));
-    (username.to_owned(), Account { ha1, ha1_sha256, read, publish })
+    (username.to_owned(), Account { ha1_sha256, ..Account::new(ha1, read, publish) })
 }
 
 /// `nvr` watches everything, `cam` watches and sends `gate`.
@@ -353,6 +353,25 @@ fn who_lost_a_right_is_no_longer_let() {
     authorizer.change(Rules::new(Accounts::new(), false).or_this_computer());
     assert!(!authorizer.still_lets(Some("cam"), Right::Read, "gate"));
     assert!(authorizer.still_lets(None, Right::Read, "gate"));
+}
+
+#[test]
+fn a_change_ends_what_runs_for_the_accounts_that_changed_and_no_other() {
+    let authorizer = authorizer(Access::Accounts(accounts()));
+    let changed = |change: fn(&mut Account)| {
+        let mut accounts = accounts();
+        change(accounts.get_mut("nvr").unwrap());
+        authorizer.change(Rules::new(accounts, false))
+    };
+    let nvr = HashSet::from(["nvr".to_owned()]);
+    assert_eq!(changed(|_| ()), HashSet::new());
+    assert_eq!(changed(|nvr| nvr.ha1 = Secret::new("0")), nvr, "another password");
+    assert_eq!(changed(|_| ()), nvr, "and the old one again");
+    assert!(authorizer.allows_past(Some("nvr")) && authorizer.allows_past(Some("cam")));
+    assert_eq!(changed(|nvr| nvr.past = false), nvr, "no recordings any more");
+    assert!(!authorizer.allows_past(Some("nvr")) && authorizer.allows_past(Some("cam")));
+    assert_eq!(changed(|nvr| nvr.publish = Scope::All), HashSet::new(), "more than before");
+    assert!(!authorizer.allows_past(Some("gone")));
 }
 
 fn forms() -> impl Strategy<Value = Form> {

@@ -15,7 +15,7 @@ fn authorized_by() -> Bench {
     use crate::wire::rtsp::auth::{Account, Algorithm, Authorizer, REALM, Rules, Scope};
     let account = |name: &str, read| {
         let ha1 = Algorithm::Md5.ha1(name, REALM, &Secret::new("x"));
-        (name.to_owned(), Account { ha1, ha1_sha256: None, read, publish: Scope::none() })
+        (name.to_owned(), Account::new(ha1, read, Scope::none()))
     };
     let gate = Scope::Only([NamePattern::parse("gate").unwrap()].into());
     let all = [account("anna", Scope::All), account("bert", Scope::All), account("carl", gate)];

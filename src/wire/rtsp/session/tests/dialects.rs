@@ -29,7 +29,7 @@ fn hex(text: impl AsRef<[u8]>) -> String {
 
 fn authorizer() -> Arc<Authorizer> {
     let ha1 = crate::base::secret::Secret::new(hex(format!("nvr:{REALM}:secret")));
-    let account = Account { ha1, ha1_sha256: None, read: Scope::All, publish: Scope::none() };
+    let account = Account::new(ha1, Scope::All, Scope::none());
     let accounts: Accounts = BTreeMap::from([("nvr".to_owned(), account)]);
     Arc::new(Authorizer::new(&[7; 32], Rules::new(accounts, false)))
 }
