@@ -341,9 +341,13 @@ impl Walk<'_> {
         if at + whole > self.header.slot_bytes {
             return Ok(None);
         }
-        self.buffer.resize(to_usize(whole), 0);
-        self.file.read_at(at, &mut self.buffer)?;
-        let (media, seal) = self.buffer.split_at(to_usize(length));
+        // It only grows: what is read next goes over what was read before.
+        if self.buffer.len() < to_usize(whole) {
+            self.buffer = vec![0; to_usize(whole)];
+        }
+        let read = &mut self.buffer[..to_usize(whole)];
+        self.file.read_at(at, read)?;
+        let (media, seal) = read.split_at(to_usize(length));
         let Some(seal) = Seal::peek(seal).and_then(|_| Seal::parse(crc32c::crc32c(media), seal))
         else {
             return Ok(None);
