@@ -4,7 +4,7 @@
 # make bench  benchmarks (cargo bench, divan)
 # make cross  the daemon for 64-bit boards (aarch64), built on this machine
 # make deb    Debian packages for amd64 and arm64, in target/deb
-# make test-board   the unit tests under emulation, and the package on a virtual arm64 board
+# make test-board   the unit tests under emulation, the package on virtual arm64 boards, and test-image-short
 # make board  builds what that needs
 # make image BOARD=qemu-arm64   what is flashed, in target/image; also raspberrypi3, raspberrypi4 (root)
 # make bundle BOARD=qemu-arm64  the signed update of the same version; KEYS is the directory of its keys
@@ -75,7 +75,7 @@ test: packages-build packages-test page players api-fuzzer lint-yocto lint-image
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@.ci/tests
 
-test-board: deb-arm64 packages-board
+test-board: deb-arm64 packages-image
 	@.ci/test-board
 
 board: deb-arm64 board-tests board-image
