@@ -12,7 +12,7 @@ use std::time::Duration;
 use mdns_sd::{DaemonEvent, IfKind, Receiver, ServiceDaemon, ServiceInfo};
 use tracing::{info, warn};
 
-use super::tls::host_name;
+use super::tls::{Tls, host_name};
 use crate::supervise::Supervisor;
 
 /// Where the name is written when it is another than the machine's, for the image's console.
@@ -34,6 +34,7 @@ pub struct Offer {
 #[derive(Debug)]
 pub struct Announcer {
     supervisor: Supervisor,
+    tls: Tls,
     now: Mutex<Now>,
 }
 
@@ -66,10 +67,11 @@ pub fn offers(http: &[SocketAddr], https: &[SocketAddr], rtsp: &[SocketAddr]) ->
 }
 
 impl Announcer {
-    /// One that announces nothing yet; its task runs in `supervisor`.
+    /// One that announces nothing yet; its task runs in `supervisor`, and `tls` learns of a name
+    /// that the box has to take.
     #[must_use]
-    pub fn new(supervisor: &Supervisor) -> Self {
-        Self { supervisor: supervisor.clone(), now: Mutex::default() }
+    pub fn new(supervisor: &Supervisor, tls: Tls) -> Self {
+        Self { supervisor: supervisor.clone(), tls, now: Mutex::default() }
     }
 
     /// Announces `offers`, and nothing else from now on. A failure is logged, and tried again at
@@ -93,7 +95,7 @@ impl Announcer {
             let daemon = ServiceDaemon::new()?;
             // What is announced there would be heard on other interfaces of this machine as well.
             daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
-            self.supervisor.spawn("mdns", watch(daemon.monitor()?));
+            self.supervisor.spawn("mdns", watch(daemon.monitor()?, self.tls.clone()));
             now.daemon.insert(daemon).clone()
         };
         for gone in now.names.drain(..) {
@@ -124,12 +126,13 @@ impl Drop for Announcer {
 }
 
 /// Notes when the box is announced under another name.
-async fn watch(events: Receiver<DaemonEvent>) {
+async fn watch(events: Receiver<DaemonEvent>, tls: Tls) {
     while let Ok(event) = events.recv_async().await {
         match event {
             DaemonEvent::NameChange(change) if !change.new_name.contains("._") => {
                 let name = change.new_name.trim_end_matches('.');
                 info!(part = "mdns", taken = change.original, name, "announced under another name");
+                tls.announced_as(&name.to_ascii_lowercase());
                 let path = Path::new(NAME_PATH);
                 if path.parent().is_some_and(Path::is_dir) {
                     // Only the console of an image reads it.

@@ -1,7 +1,7 @@
 //! Multicast DNS on a network of its own, asked by another implementation of it (python3-zeroconf).
 
 use std::io::{BufRead, BufReader};
-use std::process::{ChildStdout, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -93,6 +93,14 @@ fn a_name_that_somebody_has_is_left_to_them() {
         assert_eq!(service["host"], "gate-2.local.");
         assert_eq!(service["addresses"], json!(["10.77.0.7"]));
     }
+    // The certificate is good for that name too.
+    let pem = daemon.data_dir().join("state/tls/box.pem");
+    let mut names = Command::new("openssl");
+    names.args(["x509", "-noout", "-ext", "subjectAltName", "-in"]).arg(pem);
+    wait_for("a certificate for that name", PATIENCE, || {
+        let said = String::from_utf8(run_well(&mut names, PATIENCE)).unwrap();
+        said.contains("DNS:gate-2.local").then_some(())
+    });
 }
 
 #[test]

@@ -122,6 +122,8 @@ struct TlsState {
     dir: PathBuf,
     clock: SharedClock,
     wanted: Mutex<TlsSettings>,
+    /// The name that the box took because another machine has its own.
+    announced: Mutex<Option<String>>,
     current: ArcSwapOption<Current>,
     turns: Turns,
 }
@@ -178,8 +180,9 @@ impl Tls {
     /// Settings that are not loaded yet; our own authority and certificate are kept in `dir`.
     #[must_use]
     pub fn new(dir: PathBuf, clock: SharedClock) -> Self {
-        let (wanted, current) = (Mutex::default(), ArcSwapOption::empty());
-        Self(Arc::new(TlsState { dir, clock, wanted, current, turns: Turns::default() }))
+        let (wanted, announced) = (Mutex::default(), Mutex::default());
+        let (current, turns) = (ArcSwapOption::empty(), Turns::default());
+        Self(Arc::new(TlsState { dir, clock, wanted, announced, current, turns }))
     }
 
     /// Chooses the certificate of the next [`load`](Self::load): that of the configuration, or
@@ -188,8 +191,16 @@ impl Tls {
         *lock(&self.0.wanted) = TlsSettings { config, hosts };
     }
 
+    /// Notes that the box is announced as `name`, for which our own certificate is good with its
+    /// next renewal, a check away.
+    pub fn announced_as(&self, name: &str) {
+        *lock(&self.0.announced) = Some(name.to_owned());
+    }
+
     fn wanted(&self) -> TlsSettings {
-        lock(&self.0.wanted).clone()
+        let mut wanted = lock(&self.0.wanted).clone();
+        wanted.hosts.extend(lock(&self.0.announced).clone());
+        wanted
     }
 
     fn today(&self) -> Today {
