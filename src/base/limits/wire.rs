@@ -20,6 +20,8 @@ pub const RTSP_DESCRIPTION_BYTES_MAX: usize = 256 << 10;
 pub const RTSP_ODD_BYTES_MAX: usize = 64 << 10;
 /// How long a camera may take to answer OPTIONS; then it is asked for its description.
 pub const CLIENT_OPTIONS_TIME_MAX: Duration = Duration::from_secs(3);
+/// Silence after which a description ends whose answer does not say how long it is.
+pub const CLIENT_DESCRIPTION_QUIET: Duration = Duration::from_millis(500);
 /// A camera's session is kept alive at least so often.
 pub const CLIENT_KEEPALIVE_MAX: Duration = Duration::from_secs(30);
 /// A camera's session is kept alive at most so often.

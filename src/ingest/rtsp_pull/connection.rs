@@ -217,6 +217,9 @@ impl<'a> PullConnection<'a> {
                 let (config, whom, stream) = (self.config, self.whom, &**self.stream);
                 let (link, ends) = Dialer { config, whom, stream }.open(port).await?;
                 (self.link, self.ends) = (Some(link), ends);
+                if let Some((peer, _)) = ends {
+                    self.session.met(peer);
+                }
                 self.session.command(now.boot, ClientCommand::Connected);
             }
             ClientEvent::Described(description) => {

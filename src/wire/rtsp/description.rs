@@ -57,7 +57,7 @@ pub enum DescriptionError {
     /// It has more `m=` lines than are read.
     #[error("the description names more than {SDP_MEDIA_MAX} media")]
     TooMany,
-    /// An invalid `m=` line.
+    /// No `m=` line can be read.
     #[error("line {line} of the description cannot be read")]
     Unreadable {
         /// Its number, from 1.
@@ -70,14 +70,24 @@ impl SessionDescription {
     pub fn parse(text: &[u8]) -> Result<Self, DescriptionError> {
         let text = String::from_utf8_lossy(text);
         let mut offer = Self::default();
-        let mut group = None;
-        for (at, line) in text.split(['\r', '\n']).map(str::trim).enumerate() {
+        let (mut group, mut unreadable, mut readable) = (None, None, 0);
+        for (at, line) in text.split(['\r', '\n', '\0']).map(str::trim).enumerate() {
             let Some((kind, value)) = line.split_once('=') else { continue };
-            let unreadable = DescriptionError::Unreadable { line: at + 1 };
             match kind.trim() {
                 "m" if offer.media.len() == SDP_MEDIA_MAX => offer.left_out += 1,
                 "m" => {
-                    let medium = MediaDescription::parse(value).ok_or(unreadable)?;
+                    let medium = MediaDescription::parse(value);
+                    match &medium {
+                        Some(_) => readable += 1,
+                        None => unreadable = unreadable.or(Some(at + 1)),
+                    }
+                    // One that cannot be read keeps its place, and is not carried.
+                    let kind =
+                        || value.split_ascii_whitespace().next().unwrap_or_default().to_owned();
+                    let medium = medium.unwrap_or_else(|| MediaDescription {
+                        kind: kind(),
+                        ..MediaDescription::default()
+                    });
                     offer.media.push(MediaDescription { group, ..medium });
                 }
                 // Attributes of unread media belong to none.
@@ -97,7 +107,11 @@ impl SessionDescription {
                 _ => {}
             }
         }
-        if offer.media.is_empty() { Err(DescriptionError::NoMedia) } else { Ok(offer) }
+        match (readable, unreadable) {
+            (0, None) => Err(DescriptionError::NoMedia),
+            (0, Some(line)) => Err(DescriptionError::Unreadable { line }),
+            _ => Ok(offer),
+        }
     }
 }
 
@@ -113,8 +127,13 @@ impl MediaDescription {
     fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace();
         let kind = words.next()?.to_ascii_lowercase();
-        let port = words.next()?.split('/').next()?.parse().unwrap_or(0);
-        let payload_type = words.nth(1)?.parse().ok().filter(|pt| *pt < 128)?;
+        let rest: Vec<&str> = words.take(8).collect();
+        // Some leave the port out, so what is behind the transport counts.
+        let named = |word: &&str| word.starts_with(|c: char| c.is_ascii_alphabetic());
+        let transport = rest.iter().position(named)?;
+        let port = rest[..transport].first().and_then(|port| port.split('/').next()?.parse().ok());
+        let port = port.unwrap_or(0);
+        let payload_type = rest.get(transport + 1)?.parse().ok().filter(|pt| *pt < 128)?;
         // RFC 3551 §6; those that come without a=rtpmap.
         let (encoding, clock_rate) = match payload_type {
             0 => ("pcmu", 8_000),
@@ -252,6 +271,8 @@ mod tests {
         for text in [
             "m=audio 0 RTP/AVP 8",
             "v=0\nm=audio 5004 RTP/AVP 8 0\na=rtpmap:0 X/1\na=control\n",
+            "v=0\r\nm=audio RTP/AVP 8\r\n\0",
+            "m=audio 49170/2 RTP/AVP 8\0m",
             "\r\n\r\nno line\rm=AUDIO 0 RTP/AVP 8\rA=x\r",
         ] {
             let offer = SessionDescription::parse(text.as_bytes()).unwrap();
@@ -291,6 +312,9 @@ mod tests {
         ] {
             assert_eq!(SessionDescription::parse(text), Err(wanted));
         }
+        let beside = SessionDescription::parse(b"m=video\na=control:1\nm=audio 0 RTP/AVP 8\n");
+        let kinds = beside.unwrap().media.into_iter().map(|medium| medium.kind);
+        assert_eq!(kinds.collect::<Vec<_>>(), ["video", "audio"], "the other one is not lost");
         let read = SessionDescription::parse(many.as_bytes()).unwrap();
         assert_eq!((read.media.len(), read.left_out), (SDP_MEDIA_MAX, 1_000 - SDP_MEDIA_MAX));
     }

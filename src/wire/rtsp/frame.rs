@@ -32,6 +32,8 @@ pub(super) struct Message {
     pub(super) start: String,
     pub(super) headers: Headers,
     pub(super) body: Bytes,
+    /// Nothing tells how long its body is, which is not taken. Of a camera only.
+    pub(super) open_ended: bool,
 }
 
 /// Headers in the order in which they came, by their exact names in any letter case.
@@ -75,9 +77,11 @@ impl Message {
         self.start.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("RTSP/"))
     }
 
-    /// The status of an answer; its reason may be missing.
+    /// The status of an answer; its reason may be missing, or the blank before it.
     pub(super) fn status(&self) -> Option<u16> {
-        self.start.split_ascii_whitespace().nth(1)?.parse().ok()
+        let word = self.start.split_ascii_whitespace().nth(1)?;
+        let end = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
+        word[..end].parse().ok()
     }
 
     /// The number that says which request is answered, if it is one.
@@ -183,17 +187,21 @@ impl Framer {
         Self { body_max: RTSP_DESCRIPTION_BYTES_MAX, skips: true, ..Self::default() }
     }
 
-    /// Whether a message may begin with this byte. Behind odd bytes it is the same wherever the
-    /// pieces end in which they came.
+    /// Whether a message may begin here. Behind odd bytes it is the same wherever the pieces end in
+    /// which they came. A line of a description that was longer than its answer said is odd.
     fn may_begin(&self, first: u8) -> bool {
-        if self.skipped > 0 { first.is_ascii_uppercase() } else { first.is_ascii_alphabetic() }
+        match self.skipped {
+            0 => first.is_ascii_alphabetic() && self.buffer.get(1) != Some(&b'='),
+            _ => begins_message(&self.buffer),
+        }
     }
 
     /// Passes over bytes up to what may be a message.
     fn skip(&mut self) -> Result<Option<Frame>, Fault> {
-        let starts = |&b: &u8| b == b'$' || b.is_ascii_uppercase();
-        let odd = self.buffer.iter().position(starts).unwrap_or(self.buffer.len());
+        let starts = |at: &usize| self.buffer[*at] == b'$' || begins_message(&self.buffer[*at..]);
+        let odd = (1..self.buffer.len()).find(starts).unwrap_or(self.buffer.len());
         self.buffer.advance(odd);
+        self.searched = 0;
         self.skipped += odd;
         if self.skipped > RTSP_ODD_BYTES_MAX {
             return Err(Fault::new(StatusCode::BadRequest, "this is not RTSP"));
@@ -204,6 +212,22 @@ impl Framer {
     /// Adds bytes.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// What waits, unread.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// A message whose head is whole and whose body is not, with what there is of the body: for a
+    /// camera that said too great a length. Forgets everything else.
+    pub(super) fn cut_short(&mut self) -> Option<Message> {
+        let head_bytes = self.find_head_end().ok()??;
+        let head = MessageHead::read(&self.buffer[..head_bytes], self.body_max).ok()?;
+        let body = self.buffer.split().freeze().slice(head_bytes..);
+        self.searched = 0;
+        let MessageHead { start, headers, .. } = head;
+        Some(Message { start, headers, body, open_ended: false })
     }
 
     /// Bytes waiting.
@@ -249,14 +273,15 @@ impl Framer {
     fn message(&mut self) -> Result<Option<Frame>, Fault> {
         let Some(head_bytes) = self.find_head_end()? else { return Ok(None) };
         let head = MessageHead::read(&self.buffer[..head_bytes], self.body_max)?;
-        let whole = head_bytes + head.body_bytes;
+        let open_ended = head.body_bytes.is_none();
+        let whole = head_bytes + head.body_bytes.unwrap_or(0);
         if self.buffer.len() < whole {
             return Ok(None);
         }
         let body = self.buffer.split_to(whole).freeze().slice(head_bytes..);
         (self.searched, self.skipped) = (0, 0);
         let MessageHead { start, headers, .. } = head;
-        Ok(Some(Frame::Message(Box::new(Message { start, headers, body }))))
+        Ok(Some(Frame::Message(Box::new(Message { start, headers, body, open_ended }))))
     }
 
     /// Where the head ends, just behind its empty line.
@@ -278,6 +303,21 @@ impl Framer {
     }
 }
 
+/// Whether a camera's message begins with `bytes`, as far as they go.
+fn begins_message(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 8] = [
+        b"RTSP/",
+        b"OPTIONS ",
+        b"ANNOUNCE ",
+        b"DESCRIBE ",
+        b"GET_PARAMETER ",
+        b"SET_PARAMETER ",
+        b"REDIRECT ",
+        b"TEARDOWN ",
+    ];
+    BEGINNINGS.iter().any(|word| bytes.iter().zip(*word).all(|(one, other)| one == other))
+}
+
 /// Which limit a head without end has passed.
 fn too_long(buffer: &[u8]) -> Fault {
     if buffer.iter().take(RTSP_URI_BYTES_MAX).any(|&b| b == b'\n') {
@@ -292,7 +332,8 @@ fn too_long(buffer: &[u8]) -> Fault {
 struct MessageHead {
     start: String,
     headers: Headers,
-    body_bytes: usize,
+    /// `None`: nothing that can be believed tells it.
+    body_bytes: Option<usize>,
 }
 
 impl MessageHead {
@@ -351,20 +392,25 @@ fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }
 
-/// The length of the body, RFC 2326 §12.14. A missing one means no body.
-fn body_bytes<'a>(lines: impl Iterator<Item = &'a [u8]>, body_max: usize) -> Result<usize, Fault> {
+/// The length of the body, RFC 2326 §12.14. A missing one means no body. Of a client two are a
+/// trick, and so is what is no number; of a camera they tell nothing.
+fn body_bytes<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+    body_max: usize,
+) -> Result<Option<usize>, Fault> {
+    let of_camera = body_max != RTSP_BODY_BYTES_MAX;
     let mut lengths = values(lines, "content-length");
-    let Some(length) = lengths.next() else { return Ok(0) };
-    let bad = |text| Err(Fault::new(StatusCode::BadRequest, text));
-    // Of a client two are a trick; a camera may say the same twice.
-    if lengths.any(|other| body_max == RTSP_BODY_BYTES_MAX || other != length) {
+    let Some(length) = lengths.next() else { return Ok((!of_camera).then_some(0)) };
+    let refused = |text| Err(Fault::new(StatusCode::BadRequest, text));
+    let bad = |text| if of_camera { Ok(None) } else { refused(text) };
+    if lengths.any(|other| !of_camera || other != length) {
         return bad("more than one Content-Length");
     }
     if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
         return bad("Content-Length is not a number");
     }
     match number(length).map(|n| n as usize) {
-        Some(bytes) if bytes <= body_max => Ok(bytes),
+        Some(bytes) if bytes <= body_max => Ok(Some(bytes)),
         _ => {
             let text = "the body is longer than 64 KiB";
             Err(Fault::new(StatusCode::RequestMessageBodyTooLarge, text))

@@ -1,15 +1,21 @@
 //! The session with one camera: OPTIONS, DESCRIBE, SETUP, PLAY, keepalives, TEARDOWN.
 //!
 //! Owns: which request waits for its answer (one at a time), credentials, redirects, reconnections.
-//! Setting up is in `setup`, what happens while media flows in `playing`.
+//! The description is in `describing`, setting up in `setup`, PLAY in `play`, what happens while media
+//! flows in `playing`.
 
+mod describing;
+mod play;
 mod playing;
 mod setup;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use rtsp_types::Url;
 
+use self::describing::Gathering;
+use self::play::Subject;
 use super::answer;
 use super::request::{self, CameraRequest};
 use super::{ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientStep, SessionEnd};
@@ -31,7 +37,10 @@ pub struct ClientSession {
     url: Url,
     /// Where the camera listens.
     port: u16,
+    /// The address that its host name means.
+    peer: Option<IpAddr>,
     framer: Framer,
+    gathering: Option<Gathering>,
     steps: VecDeque<ClientStep>,
     waiting: Option<Waiting>,
     cseq: u32,
@@ -61,7 +70,7 @@ enum Phase {
 struct Waiting {
     asked: ClientRequest,
     method: &'static str,
-    uri: String,
+    subject: Subject,
     own: Vec<(&'static str, String)>,
     cseq: u32,
     until: BootTime,
@@ -87,13 +96,27 @@ struct Plan {
     transport: usize,
     /// The first refusal of a transport.
     refused: Option<u16>,
+    /// Which of the URLs that a track may have is tried.
+    url: usize,
     tracks: Vec<ClientTrack>,
+    /// The session that the last answer to SETUP named.
     session: Option<String>,
+    /// For what PLAY is still to be said.
+    unplayed: VecDeque<Subject>,
+    /// Something plays.
+    plays: bool,
+    /// PLAY is said without a Range.
+    rangeless: bool,
+    /// Each track is spoken of by itself.
+    apart: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct ClientTrack {
     medium: usize,
+    /// What it was set up by, and the session that it is in.
+    uri: String,
+    session: Option<String>,
     /// Channels of RTP and RTCP, inside the connection.
     channels: Option<(u8, u8)>,
     heard: bool,
@@ -118,7 +141,9 @@ impl ClientSession {
         let mut session = Self {
             port: config.carrier.port_of(&url),
             url,
+            peer: None,
             framer: Framer::of_camera(),
+            gathering: None,
             steps: VecDeque::new(),
             waiting: None,
             cseq: 0,
@@ -147,6 +172,11 @@ impl ClientSession {
     #[must_use]
     pub fn wants_bytes(&self) -> bool {
         self.phase != Phase::Over && self.framer.len() < INPUT_BYTES_MAX
+    }
+
+    /// Notes that the camera's host name means this address.
+    pub fn met(&mut self, peer: IpAddr) {
+        self.peer = Some(peer);
     }
 
     /// Takes bytes that arrived.
@@ -184,10 +214,16 @@ impl ClientSession {
             if self.phase == Phase::Over {
                 return ClientStep::Wait { until: None };
             }
+            if let Some(until) = self.gather(now) {
+                return ClientStep::Wait { until: Some(until) };
+            }
+            if !self.steps.is_empty() || self.phase == Phase::Over {
+                continue;
+            }
             match self.framer.next() {
                 Ok(Some(Frame::Interleaved(channel, packet))) => self.media(channel, packet),
                 Ok(Some(Frame::Message(message))) if message.is_answer() => {
-                    self.answered(now, &message);
+                    self.answered(now, *message);
                 }
                 Ok(Some(Frame::Message(message))) => self.asked(&message),
                 Ok(None) => match self.deadline() {
@@ -213,7 +249,14 @@ impl ClientSession {
             // A camera may not know the question.
             ClientRequest::Options => self.describe(now),
             // Media is the better answer.
-            ClientRequest::Play if self.alive.heard => self.playing(now),
+            ClientRequest::Play if self.alive.heard => self.played(now),
+            // It said that more of the body would come.
+            ClientRequest::Describe => match self.framer.cut_short() {
+                Some(message) if matches!(message.status(), Some(200..=299)) => {
+                    self.described(&message.headers, &message.body);
+                }
+                _ => self.leave(SessionEnd::Silent { asked: ClientRequest::Describe }),
+            },
             asked => self.leave(SessionEnd::Silent { asked }),
         }
     }
@@ -231,6 +274,8 @@ impl ClientSession {
         self.framer.clear();
         match self.waiting.take() {
             Some(waiting) => self.send(now, waiting),
+            // It closed the last one behind its description.
+            None if !self.plan.base.is_empty() => {}
             None if self.skips_options => self.describe(now),
             None => {
                 let uri = self.url.to_string();
@@ -239,15 +284,27 @@ impl ClientSession {
         }
     }
 
-    /// Cameras close after a 401, after a redirect, or at a question that they do not know.
+    /// Cameras close after a 401, after a redirect, after any answer, or at a question that they do
+    /// not know.
     fn disconnected(&mut self) {
+        if self.gathering.is_some() && self.reconnects < CLIENT_RECONNECTS_MAX {
+            self.gathered();
+            let behind = std::mem::take(&mut self.steps);
+            if self.phase != Phase::Over {
+                self.reconnects += 1;
+                self.connect();
+            }
+            return self.steps.extend(behind);
+        }
         let Some(waiting) = &self.waiting else {
             return self.end(SessionEnd::Closed { asked: ClientRequest::Media });
         };
         let asked = waiting.asked;
         let again = match asked {
             ClientRequest::Options => true,
-            ClientRequest::Describe => waiting.retries > 0 || self.redirects > 0,
+            ClientRequest::Describe => {
+                waiting.retries > 0 || self.redirects > 0 || !self.skips_options
+            }
             _ => false,
         };
         if !again || self.reconnects == CLIENT_RECONNECTS_MAX {
@@ -255,8 +312,9 @@ impl ClientSession {
         }
         self.reconnects += 1;
         if asked == ClientRequest::Options && waiting.retries == 0 {
-            (self.waiting, self.skips_options) = (None, true);
+            self.waiting = None;
         }
+        self.skips_options = true;
         self.connect();
     }
 
@@ -268,7 +326,19 @@ impl ClientSession {
         uri: String,
         own: Vec<(&'static str, String)>,
     ) {
-        let waiting = Waiting { asked, method, uri, own, cseq: 0, until: now, retries: 0 };
+        let session = self.plan.session.clone();
+        self.ask_about(now, asked, method, (session, uri), own);
+    }
+
+    fn ask_about(
+        &mut self,
+        now: BootTime,
+        asked: ClientRequest,
+        method: &'static str,
+        subject: Subject,
+        own: Vec<(&'static str, String)>,
+    ) {
+        let waiting = Waiting { asked, method, subject, own, cseq: 0, until: now, retries: 0 };
         self.send(now, waiting);
     }
 
@@ -278,17 +348,23 @@ impl ClientSession {
             _ => self.config.answer_time,
         };
         waiting.until = now.after(most);
-        waiting.cseq = self.say(waiting.method, &waiting.uri, &waiting.own);
+        let (session, uri) = &waiting.subject;
+        waiting.cseq = self.say(waiting.method, uri, session.as_deref(), &waiting.own);
         self.waiting = Some(waiting);
     }
 
     /// Sends a request and says its number.
-    fn say(&mut self, method: &str, uri: &str, own: &[(&'static str, String)]) -> u32 {
+    fn say(
+        &mut self,
+        method: &str,
+        uri: &str,
+        session: Option<&str>,
+        own: &[(&'static str, String)],
+    ) -> u32 {
         self.cseq = self.cseq.wrapping_add(1);
         let uri = &*request::sayable(uri);
         let authorization = self.authorization(method, uri);
         let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, &value[..])).collect();
-        let session = self.plan.session.as_deref();
         let bytes =
             request::request(method, uri, self.cseq, authorization.as_deref(), session, &own);
         self.steps.push_back(ClientStep::Send(bytes));
@@ -310,34 +386,33 @@ impl ClientSession {
         self.ask(now, ClientRequest::Describe, "DESCRIBE", uri, accept);
     }
 
-    fn answered(&mut self, now: BootTime, message: &Message) {
+    fn answered(&mut self, now: BootTime, message: Message) {
         let status = message.status().unwrap_or(0);
         if self.phase == Phase::Playing {
-            return self.kept_alive(now, status, message);
+            return self.kept_alive(now, status, &message);
         }
         let cseq = message.cseq();
-        let is_late = cseq.is_some() && cseq == self.given_up;
+        let is_of_options = cseq.is_none() && message.headers.get("Public").is_some();
+        let is_late = self.given_up.is_some() && (cseq == self.given_up || is_of_options);
         // Some count wrongly or not at all, so whatever number it has it answers what waits.
         if is_late || (100..200).contains(&status) {
             return;
         }
         let Some(waiting) = self.waiting.take() else { return };
         match (status, waiting.asked) {
-            (401, _) => self.authenticate(now, waiting, message),
-            (300..=399, _) => self.redirected(now, message),
+            (401, _) => self.authenticate(now, waiting, &message),
+            (300..=399, _) => self.redirected(now, &message),
             (200..=299, ClientRequest::Options) => {
                 let public = message.headers.get("Public").or_else(|| message.headers.get("Allow"));
                 self.public = public.unwrap_or_default().to_ascii_uppercase();
                 self.describe(now);
             }
             (_, ClientRequest::Options) => self.describe(now),
-            (200..=299, ClientRequest::Describe) => self.described(message),
-            (200..=299, ClientRequest::SetUp) => self.set_up(now, message),
-            (200..=299, ClientRequest::Play) => self.playing(now),
+            (200..=299, ClientRequest::Describe) => self.description_came(now, message),
+            (200..=299, ClientRequest::SetUp) => self.set_up(now, waiting.subject.1, &message),
+            (200..=299, ClientRequest::Play) => self.played(now),
             (_, ClientRequest::SetUp) => self.not_set_up(now, status),
-            (457, ClientRequest::Play) if !waiting.own.is_empty() => {
-                self.send(now, Waiting { own: Vec::new(), ..waiting });
-            }
+            (400 | 404..=599, ClientRequest::Play) => self.not_played(now, status),
             (_, asked) => self.leave(SessionEnd::Status { asked, status }),
         }
     }
@@ -351,7 +426,10 @@ impl ClientSession {
                 (_, true) => self.leave(SessionEnd::UnknownAuthentication),
             };
         };
-        if waiting.retries > 0 && !(challenge.is_stale() && waiting.retries < 3) {
+        // Another nonce, or another scheme than the one that was answered.
+        let before = self.login.challenge.as_ref().map(Challenge::strength);
+        let is_other = challenge.is_stale() || before != Some(challenge.strength());
+        if waiting.retries > 0 && !(is_other && waiting.retries < 3) {
             return self.leave(SessionEnd::CredentialsRefused);
         }
         self.login = Login { challenge: Some(challenge), uses: 0 };
@@ -364,7 +442,7 @@ impl ClientSession {
         if self.redirects > CLIENT_REDIRECTS_MAX || told.is_empty() {
             return self.leave(SessionEnd::RedirectedInCircles);
         }
-        match answer::location(&self.url, told) {
+        match answer::location(&self.url, told, self.peer) {
             Ok(url) => {
                 let port = self.config.carrier.redirected_port(&url, self.port);
                 self.url = url;
@@ -383,6 +461,9 @@ impl ClientSession {
 
     /// A request of the camera.
     fn asked(&mut self, message: &Message) {
+        if message.start.starts_with("HTTP/") {
+            return self.leave(SessionEnd::NotRtsp { what: "it answers with HTTP" });
+        }
         let (bytes, wanted) = request::reply(message, self.plan.session.as_deref());
         self.steps.push_back(ClientStep::Send(bytes));
         match wanted {
@@ -390,7 +471,7 @@ impl ClientSession {
             CameraRequest::End => self.end(SessionEnd::TornDown),
             CameraRequest::Elsewhere => {
                 let told = message.headers.get("Location").unwrap_or_default();
-                match answer::location(&self.url, told) {
+                match answer::location(&self.url, told, self.peer) {
                     Err(Some(address)) => self.leave(SessionEnd::Elsewhere { address }),
                     // The next session begins where this one did.
                     _ => self.leave(SessionEnd::TornDown),
@@ -402,15 +483,16 @@ impl ClientSession {
     /// Says goodbye if anything is set up, and ends.
     fn leave(&mut self, why: SessionEnd) {
         if self.plan.session.is_some() || !self.plan.tracks.is_empty() {
-            let uri = self.plan.aggregate.clone();
-            self.say("TEARDOWN", &uri, &[]);
+            for (session, uri) in self.subjects() {
+                self.say("TEARDOWN", &uri, session.as_deref(), &[]);
+            }
         }
         self.end(why);
     }
 
     fn end(&mut self, why: SessionEnd) {
         self.phase = Phase::Over;
-        (self.waiting, self.alive.next) = (None, None);
+        (self.waiting, self.alive.next, self.gathering) = (None, None, None);
         self.framer.clear();
         self.event(ClientEvent::Ended(why));
     }

@@ -171,7 +171,10 @@ fn an_address_with_tls_has_its_own_port_and_is_not_left_for_one_without() {
     let said = bench.hear("RTSP/1.0 302 Found\nLocation: rtsps://10.0.0.7:322/real\n\n");
     assert!(said.starts_with("DESCRIBE rtsps://10.0.0.7:322/real RTSP/1.0"), "{said}");
     bench.hear("RTSP/1.0 302 Found\nLocation: rtsp://10.0.0.7/plain\n\n");
-    assert_eq!(bench.ended(), Some(&SessionEnd::Elsewhere { address: "10.0.0.7".to_owned() }));
+    assert_eq!(
+        bench.ended(),
+        Some(&SessionEnd::Elsewhere { address: "rtsp://10.0.0.7".to_owned() })
+    );
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::wire::rtsp::client::{ClientEvent, ClientStep};
 use crate::wire::rtsp::frame::Message;
 use crate::wire::rtsp::live::Medium;
 
+/// Second octets of RTCP packets (RFC 5761 §4).
+const RTCP_TYPES: std::ops::RangeInclusive<u8> = 192..=223;
+
 impl ClientSession {
     pub(super) fn playing(&mut self, now: BootTime) {
         self.phase = Phase::Playing;
@@ -27,8 +30,9 @@ impl ClientSession {
         let ways = ["GET_PARAMETER", "OPTIONS", "SET_PARAMETER"];
         let ways: Vec<&str> = ways.iter().filter(offered).copied().collect();
         let method = ways[self.alive.way % ways.len()];
-        let uri = self.plan.aggregate.clone();
-        self.say(method, &uri, &[]);
+        for (session, uri) in self.subjects() {
+            self.say(method, &uri, session.as_deref(), &[]);
+        }
         self.alive.unanswered = true;
         self.alive.next = Some(now.after(self.alive.every));
     }
@@ -50,34 +54,48 @@ impl ClientSession {
     }
 
     pub(super) fn media(&mut self, channel: u8, packet: Bytes) {
-        let tracks = &mut self.plan.tracks;
-        let by = |track: &ClientTrack| match track.channels {
-            Some((rtp, _)) if rtp == channel => Some(Medium::Rtp),
-            Some((_, rtcp)) if rtcp == channel => Some(Medium::Rtcp),
-            _ => None,
-        };
-        let mut found = tracks.iter().enumerate().find_map(|(at, track)| Some((at, by(track)?)));
-        if found.is_none() {
-            // Some send by other channels than they said; the payload type tells whose it is.
-            let [_, second, ..] = packet[..] else { return };
-            let media = &self.plan.description.media;
-            let is_of = |track: &ClientTrack| {
-                let medium = media.get(track.medium);
-                !track.heard && medium.is_some_and(|m| m.payload_type == second & 0x7f)
-            };
-            let mut silent = tracks.iter().enumerate().filter(|(_, track)| is_of(track));
-            if let (Some((at, _)), None) = (silent.next(), silent.next()) {
-                tracks[at].channels = Some((channel, channel.wrapping_add(1)));
-                found = Some((at, Medium::Rtp));
-            }
-        }
-        let Some((at, kind)) = found else { return };
-        let medium = tracks[at].medium;
+        let Some((at, kind)) = self.track_of(channel, &packet) else { return };
+        let track = &mut self.plan.tracks[at];
+        let medium = track.medium;
         if kind == Medium::Rtp {
-            tracks[at].heard = true;
+            // One that shares the channel of another is looked for there each time.
+            track.heard |= track.channels.is_some_and(|(rtp, rtcp)| [rtp, rtcp].contains(&channel));
             self.alive.heard = true;
         }
         self.event(ClientEvent::Media { medium, kind, packet });
+    }
+
+    /// Whose packet this is, and of which kind: by its channel, but for cameras that use other
+    /// channels than they said, or one for both.
+    fn track_of(&mut self, channel: u8, packet: &[u8]) -> Option<(usize, Medium)> {
+        let media = &self.plan.description.media;
+        let second = packet.get(1).copied().unwrap_or(0);
+        let is_rtcp = RTCP_TYPES.contains(&second);
+        let is_of = |track: &ClientTrack| {
+            media.get(track.medium).is_some_and(|m| m.payload_type == second & 0x7f)
+        };
+        let by = |track: &ClientTrack| match track.channels? {
+            (rtp, _) if rtp == channel && is_rtcp && !is_of(track) => Some(Medium::Rtcp),
+            (rtp, _) if rtp == channel => Some(Medium::Rtp),
+            (_, rtcp) if rtcp == channel && !is_rtcp && is_of(track) => Some(Medium::Rtp),
+            (_, rtcp) if rtcp == channel => Some(Medium::Rtcp),
+            _ => None,
+        };
+        let tracks = &mut self.plan.tracks;
+        let found = tracks.iter().enumerate().find_map(|(at, track)| Some((at, by(track)?)));
+        if let Some((at, kind)) = found
+            && (kind == Medium::Rtcp || is_of(&tracks[at]))
+        {
+            return found;
+        }
+        // The payload type tells which of those it is that were not heard yet.
+        let mut silent =
+            tracks.iter().enumerate().filter(|(_, track)| !track.heard && is_of(track));
+        let (Some((at, _)), None) = (silent.next(), silent.next()) else { return found };
+        if found.is_none() {
+            tracks[at].channels = Some((channel, channel.wrapping_add(1)));
+        }
+        packet.get(1).map(|_| (at, Medium::Rtp))
     }
 
     pub(super) fn report(&mut self, channel: u8, packet: &[u8]) {

@@ -1,48 +1,22 @@
-//! From DESCRIBE to PLAY: which media, over which transport.
+//! From the description to PLAY: which media, over which transport.
 //!
 //! Owns: the order in which transports are tried, and what an answer to SETUP means.
 
-use super::{ClientSession, ClientTrack, KEEPALIVE_SHARE, Plan};
+use super::{ClientSession, ClientTrack, KEEPALIVE_SHARE};
 use crate::base::limits::{CLIENT_KEEPALIVE_MAX, CLIENT_KEEPALIVE_MIN};
 use crate::base::time::BootTime;
 use crate::wire::rtsp::client::answer::{self, AnsweredTransport};
 use crate::wire::rtsp::client::{ClientEvent, ClientRequest, ClientTransport, Path, SessionEnd};
-use crate::wire::rtsp::description::SessionDescription;
 use crate::wire::rtsp::frame::Message;
 
 impl ClientSession {
-    pub(super) fn described(&mut self, message: &Message) {
-        let description = match SessionDescription::parse(&message.body) {
-            Ok(description) => description,
-            Err(error) => {
-                return self.leave(SessionEnd::BadDescription { what: error.to_string() });
-            }
-        };
-        let told = message.headers.get("Content-Base");
-        let told = told.or_else(|| message.headers.get("Content-Location"));
-        let base = match told {
-            Some(base) if base.contains("://") => base.to_owned(),
-            Some(base) => self.url.join(base).unwrap_or_else(|_| self.url.clone()).into(),
-            None => self.url.to_string(),
-        };
-        let aggregate = answer::control(&base, description.control.as_deref());
-        let event = ClientEvent::Described(description.clone());
-        self.plan = Plan { description, base, aggregate, ..Plan::default() };
-        self.event(event);
-    }
-
     fn transport(&self) -> Option<ClientTransport> {
         self.config.transports.get(self.plan.transport).copied()
     }
 
     pub(super) fn set_up_next(&mut self, now: BootTime) {
         let Some(&medium) = self.plan.wanted.front() else {
-            if self.plan.tracks.is_empty() {
-                return self.leave(SessionEnd::NoTransport);
-            }
-            let range = vec![("Range", "npt=0.000-".to_owned())];
-            let uri = self.plan.aggregate.clone();
-            return self.ask(now, ClientRequest::Play, "PLAY", uri, range);
+            return self.play(now);
         };
         let channel = self.plan.tracks.len() * 2;
         match self.transport() {
@@ -74,21 +48,29 @@ impl ClientSession {
 
     fn ask_set_up(&mut self, now: BootTime, transport: String) {
         let Some(&medium) = self.plan.wanted.front() else { return };
-        let media = &self.plan.description.media;
-        let control = media.get(medium).and_then(|medium| medium.control.as_deref());
-        let uri = match control {
-            None if media.len() == 1 => self.plan.aggregate.clone(),
-            control => answer::control(&self.plan.base, control),
-        };
+        let urls = self.control_urls(medium);
+        let Some(uri) = urls.get(self.plan.url).or(urls.first()).cloned() else { return };
         self.ask(now, ClientRequest::SetUp, "SETUP", uri, vec![("Transport", transport)]);
     }
 
-    pub(super) fn set_up(&mut self, now: BootTime, message: &Message) {
+    /// What may be the URL of a track, the likeliest first.
+    fn control_urls(&self, medium: usize) -> Vec<String> {
+        let media = &self.plan.description.media;
+        let control = media.get(medium).and_then(|medium| medium.control.as_deref());
+        if control.is_none() && media.len() == 1 {
+            return vec![self.plan.aggregate.clone()];
+        }
+        answer::controls(&self.plan.base, [&self.plan.aggregate, self.url.as_str()], control)
+    }
+
+    pub(super) fn set_up(&mut self, now: BootTime, uri: String, message: &Message) {
         let Some(asked) = self.transport() else { return };
         if let Some((id, timeout)) = message.headers.get("Session").and_then(answer::session) {
             self.plan.session = Some(id);
             let every = timeout.mul_f64(KEEPALIVE_SHARE);
-            self.alive.every = every.clamp(CLIENT_KEEPALIVE_MIN, CLIENT_KEEPALIVE_MAX);
+            let every = every.clamp(CLIENT_KEEPALIVE_MIN, CLIENT_KEEPALIVE_MAX);
+            // Where each track has a session of its own, the shortest decides.
+            self.alive.every = self.alive.every.min(every);
         }
         let told = AnsweredTransport::read(message.headers.get("Transport").unwrap_or_default());
         if !told.suits(asked) {
@@ -117,13 +99,23 @@ impl ClientSession {
                 }
             }
         };
-        self.plan.tracks.push(ClientTrack { medium, channels, heard: false });
+        let session = self.plan.session.clone();
+        self.plan.tracks.push(ClientTrack { medium, channels, heard: false, uri, session });
+        self.plan.url = 0;
         self.event(ClientEvent::SetUp { medium, path });
         self.set_up_next(now);
     }
 
     /// The first track decides on the transport; a further one that is refused is left out.
     pub(super) fn not_set_up(&mut self, now: BootTime, status: u16) {
+        let further = self.plan.wanted.front().map(|medium| self.control_urls(*medium).len());
+        if matches!(status, 400 | 404 | 405 | 451 | 454 | 459 | 460)
+            && further.is_some_and(|urls| self.plan.url + 1 < urls)
+        {
+            self.plan.url += 1;
+            return self.set_up_next(now);
+        }
+        self.plan.url = 0;
         if self.plan.tracks.is_empty() {
             return match status {
                 400 | 406 | 415 | 451 | 461..=463 | 500.. => self.next_transport(now, status),
