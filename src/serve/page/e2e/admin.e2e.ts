@@ -29,6 +29,8 @@ function household(): FakeBox {
   const bob = { role: 'viewer' as const, streams: ['gate'], past: false, password: PASSWORD };
   box.people.set('bob', { name: 'bob', ...bob });
   box.streams = [GATE, { ...GATE, name: 'yard' }];
+  const source = { kind: 'rtsp_pull', url: 'rtsp://10.0.0.7/main', password: { set: true } };
+  box.cameras.set('gate', { source });
   return box;
 }
 
@@ -48,6 +50,23 @@ describe.each(LOOKS)('at $viewport.width, $colorScheme', ({ viewport, colorSchem
     expect(await violations(page)).toEqual([]);
     await fits(page);
     await shot(page, `tokens-${colorScheme}`);
+    await page.evaluate(() => (location.hash = '#credentials'));
+    await field(page, 'Name').fill('nvr');
+    await button(page, 'Add').click();
+    await button(page, 'Remove nvr').click();
+    expect(await violations(page)).toEqual([]);
+    await fits(page);
+    await shot(page, `credentials-${colorScheme}`);
+    await page.evaluate(() => (location.hash = '#settings/gate'));
+    await field(page, 'Title').fill('Gate');
+    await button(page, 'Remove this stream').click();
+    expect(await violations(page)).toEqual([]);
+    await fits(page);
+    await shot(page, `settings-${colorScheme}`);
+    await page.evaluate(() => (location.hash = '#settings'));
+    await field(page, 'Size of the recordings').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await fits(page);
     await page.evaluate(() => (location.hash = '#add-camera'));
     await field(page, 'Address of the camera').fill('rtsp://10.0.0.7:554/main');
     await field(page, 'User name of the camera').fill('viewer');
@@ -94,6 +113,33 @@ test('a person is added, changed and removed', async () => {
   await row.getByRole('button', { name: 'Remove eve' }).last().click();
   await expect.poll(() => box.people.has('eve')).toBe(false);
   await expect.poll(() => page.getByText('eve', { exact: true }).count()).toBe(0);
+});
+
+test('an account of a recorder is made, shown once, given another password and removed', async () => {
+  const box = household();
+  const page = await openOn(box, '#credentials');
+  await page.getByText('None yet.').waitFor();
+  const add = page.getByRole('form', { name: 'Add a player or recorder' });
+  await field(page, 'Name').fill('nvr');
+  await add.getByRole('group', { name: 'Watches' }).getByLabel('Only these').check();
+  await add.getByRole('group', { name: 'Watches' }).getByLabel('yard').uncheck();
+  await field(page, 'Belongs to').selectOption('bob');
+  await button(page, 'Add').click();
+  await page.getByText(PASSWORD, { exact: true }).waitFor();
+  await page.getByText('rtsp://nvr@box.test:8554/gate').waitFor();
+  expect(box.credentials[0]).toMatchObject({ read: ['gate'], publish: [], owner: 'bob' });
+  await button(page, 'I have copied it').click();
+  expect(await page.getByText(PASSWORD, { exact: true }).count()).toBe(0);
+  await page.getByText('Watches gate · belongs to bob · not used since the box began').waitFor();
+  await field(page, 'Name').fill('nvr');
+  await button(page, 'Add').click();
+  await page.getByText('There is one of this name already.').waitFor();
+  await button(page, 'New password for nvr').click();
+  await button(page, 'Change the password of nvr').click();
+  await page.getByText(`${PASSWORD} anew`).waitFor();
+  await button(page, 'Remove nvr').click();
+  await page.getByRole('group', { name: 'Remove nvr' }).getByRole('button').first().click();
+  await expect.poll(() => box.credentials.length).toBe(0);
 });
 
 test('a token is made, shown once, and revoked', async () => {

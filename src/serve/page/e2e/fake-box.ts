@@ -47,6 +47,9 @@ export class FakeBox {
   /** Who is signed in; the page has one cookie. */
   session: string | null = null;
   tokens: Record<string, unknown>[] = [];
+  credentials: Record<string, unknown>[] = [];
+  /** The box's own section of the configuration. */
+  settings: Record<string, unknown> = { ring: { size: '80%' } };
   asked: Asked[] = [];
   #wrong = 0;
   #etag = 1;
@@ -101,6 +104,9 @@ export class FakeBox {
     if (kind === 'accounts') return this.#accounts(asked, name);
     if (kind === 'tokens') return this.#tokens(asked, name);
     if (kind === 'update') return this.#update(method, name);
+    if (kind === 'credentials') return this.#credentials(asked, name);
+    if (path === 'api/v1/config/settings')
+      return { status: 200, json: this.settings, headers: { etag: this.#tag() } };
     if (path === 'api/v1/config') return { status: 200, json: {}, headers: { etag: this.#tag() } };
     if (path === 'api/v1/streams/try') return this.#try(asked);
     if (path.startsWith('api/v1/config/streams/')) return this.#camera(asked);
@@ -210,6 +216,25 @@ export class FakeBox {
     return { status: 201, json: { expires: null, ...made, token: TOKEN } };
   }
 
+  #credentials({ method, body }: Asked, name: string | undefined): Answered {
+    if (method === 'GET') return { status: 200, json: { credentials: this.credentials } };
+    if (method === 'DELETE') {
+      this.credentials = this.credentials.filter((one) => one['name'] !== name);
+      return { status: 204 };
+    }
+    const wanted = { ...(body as Record<string, unknown>) };
+    if (method === 'PATCH') {
+      const known = this.credentials.find((one) => one['name'] === name);
+      return { status: 200, json: { ...known, password: `${PASSWORD} anew` } };
+    }
+    if (this.credentials.some((one) => one['name'] === wanted['name']))
+      return refusal(409, 'exists', 'There is one of this name already.');
+    const url = `rtsp://${String(wanted['name'])}@box.test:8554/gate`;
+    const made = { ...wanted, active: true, last_used: null, url };
+    this.credentials.push(made);
+    return { status: 201, json: { ...made, password: PASSWORD } };
+  }
+
   #add(account: Account, password: string): void {
     this.people.set(account.name, { ...account, password });
   }
@@ -239,11 +264,16 @@ export class FakeBox {
   }
 
   #camera({ method, path, headers, body }: Asked): Answered {
+    const name = decodeURIComponent(path.split('/').at(-1) ?? '');
+    const section = this.cameras.get(name);
+    if (method === 'GET')
+      return { status: 200, json: { name, section }, headers: { etag: this.#tag() } };
     if (headers.get('if-match') !== this.#tag())
       return refusal(412, 'changed', 'The configuration has changed meanwhile.');
     this.#etag += 1;
-    const name = decodeURIComponent(path.split('/').at(-1) ?? '');
     if (method === 'PUT') this.cameras.set(name, body);
+    if (method === 'PATCH') this.cameras.set(name, { ...(section as object), ...(body as object) });
+    if (method === 'DELETE') this.cameras.delete(name);
     return { status: 200, json: {}, headers: { etag: this.#tag() } };
   }
 

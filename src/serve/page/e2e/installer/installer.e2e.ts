@@ -1,6 +1,6 @@
 // What an installer does on site: from another computer, on a box and with a camera that are real.
 
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { close, flows, HOST, launch, mode, open, streamOf } from '../browser';
 import { button, field, heading, shot } from '../forms';
@@ -55,5 +55,52 @@ test('claims the box, signs in over https, and sees a camera before it is saved'
   await button(page, 'Save camera').click();
   await mode(streamOf(page, 'gate'), /^Live/);
   await flows(streamOf(page, 'gate'));
+  await changesIt(page);
   await close(opened);
 });
+
+/** What people do later: another title, a fault that is said where it is, and the way back. */
+async function changesIt(page: Page): Promise<void> {
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await heading(page, 'Settings of gate').waitFor();
+  await field(page, 'Title').fill('Front gate');
+  await field(page, 'Place in the list').fill('first');
+  await button(page, 'Save').click();
+  const order = field(page, 'Place in the list');
+  await expect.poll(() => order.getAttribute('aria-invalid')).toBe('true');
+  await order.fill('1');
+  await field(page, 'Keep at most').fill('64MiB');
+  await shot(page, 'installer-settings');
+  await button(page, 'Save').click();
+  await heading(page, 'Settings of Front gate').waitFor();
+  expect(await field(page, 'Keep at most').inputValue()).toBe('64MiB');
+  await button(page, 'Take it back').click();
+  await heading(page, 'Settings of gate').waitFor();
+  await field(page, 'Record it').uncheck();
+  await button(page, 'Save').click();
+  await page.getByText('Saved.').waitFor();
+  await field(page, 'Switched on').uncheck();
+  await button(page, 'Save').click();
+  await page.getByText('Saved.').waitFor();
+  // A stream that is switched off is found by the box's settings.
+  await page.evaluate(() => (location.hash = '#settings'));
+  await page.getByText('switched off').waitFor();
+  await page.getByRole('link', { name: 'Settings of gate' }).click();
+  await button(page, 'Remove this stream').click();
+  await button(page, 'Remove gate').click();
+  await streamOf(page, 'own').waitFor();
+  expect(await page.evaluate(async () => (await fetch('api/v1/streams')).text())).not.toContain(
+    '"gate"',
+  );
+  await page.evaluate(() => (location.hash = '#credentials'));
+  await field(page, 'Name').fill('nvr');
+  await field(page, 'Belongs to').selectOption('ada');
+  await button(page, 'Add').click();
+  // The box of this test serves no RTSP, so it has no address to show.
+  await page.getByLabel('The password').waitFor();
+  await page.getByText('Watches all streams · belongs to ada').waitFor();
+  await shot(page, 'installer-credentials');
+  await button(page, 'Remove nvr').click();
+  await page.getByRole('group', { name: 'Remove nvr' }).getByRole('button').first().click();
+  await page.getByText('None yet.').waitFor();
+}

@@ -9,6 +9,7 @@ import type { Refusal } from '../logic/refusal';
 import { get, send } from '../net/request';
 import { refreshNow } from './box';
 import { rights } from './session';
+import { STRANGE } from './strange';
 
 const CONFIG = 'api/v1/config';
 /** The box gives a camera 10 s. */
@@ -35,7 +36,7 @@ export async function tryCamera(form: CameraForm, stop: AbortSignal): Promise<Tr
   const options = { timeout_ms: TRIAL_MS, stop };
   const outcome = await send('POST', 'api/v1/streams/try', accessOf(form), options);
   if (!outcome.ok) return outcome.refusal;
-  return readTrial(outcome.value) ?? { ...STRANGE };
+  return readTrial(outcome.value) ?? STRANGE;
 }
 
 /** Adds a camera to the configuration; null when it is there, else why not. */
@@ -50,12 +51,3 @@ export async function addCamera(form: CameraForm): Promise<Refusal | null> {
   refreshNow();
   return null;
 }
-
-const STRANGE: Refusal = {
-  status: 0,
-  code: null,
-  message: 'This page does not understand the answer of the box; reload the page.',
-  faults: [],
-  retry_secs: null,
-  paste: null,
-};

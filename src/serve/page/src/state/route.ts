@@ -1,5 +1,5 @@
 // The place in the page that the address bar names: `#/`, `#/NAME`, `timeline?cam=NAME&at=DATE`, and
-// views such as `#people`.
+// views such as `#people`, `#settings/NAME`.
 //
 // Owns: the address. Everything on the page can be reached and shared by it.
 
@@ -7,7 +7,16 @@ import { signal } from '@preact/signals';
 import { oneOf } from '../logic/json';
 import { boxUrl } from '../net/url';
 
-const VIEWS = ['claim', 'password', 'people', 'tokens', 'add-camera', 'system'] as const;
+const VIEWS = [
+  'claim',
+  'password',
+  'people',
+  'credentials',
+  'tokens',
+  'add-camera',
+  'settings',
+  'system',
+] as const;
 /** A view of its own; every other place shows streams. */
 export type View = (typeof VIEWS)[number];
 
@@ -18,15 +27,23 @@ export const claimCode = takeCode();
 export const selectedStream = signal<string | null>(streamIn(location.hash));
 /** The view that is shown instead of streams, or null. */
 export const selectedView = signal<View | null>(viewIn(location.hash));
+/** The stream whose settings are shown, or null for the box's. */
+export const selectedSection = signal<string | null>(sectionIn(location.hash));
 
 window.addEventListener('hashchange', () => {
   selectedStream.value = streamIn(location.hash);
   selectedView.value = viewIn(location.hash);
+  selectedSection.value = sectionIn(location.hash);
 });
 
 /** The address of a view. */
 export function viewAddress(view: View): string {
   return `${boxUrl('').pathname}#${view}`;
+}
+
+/** The address of the settings of a stream. */
+export function settingsAddress(name: string): string {
+  return `${viewAddress('settings')}/${encodeURIComponent(name)}`;
 }
 
 /** The address of all streams. */
@@ -62,7 +79,14 @@ export function replaceTimelineAddress(name: string, ms: number): void {
 }
 
 function streamIn(hash: string): string | null {
-  const name = /^#\/(.+)$/.exec(hash)?.[1];
+  return decoded(/^#\/(.+)$/.exec(hash)?.[1]);
+}
+
+function sectionIn(hash: string): string | null {
+  return decoded(/^#settings\/(.+)$/.exec(hash)?.[1]);
+}
+
+function decoded(name: string | undefined): string | null {
   try {
     return name === undefined ? null : decodeURIComponent(name);
   } catch {
@@ -71,7 +95,7 @@ function streamIn(hash: string): string | null {
 }
 
 function viewIn(hash: string): View | null {
-  return oneOf(hash.slice(1), VIEWS);
+  return oneOf(hash.slice(1).split('/')[0], VIEWS);
 }
 
 /** Takes the code out of the address, so that it is in no bookmark and on no screenshot. */

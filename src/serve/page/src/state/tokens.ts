@@ -16,6 +16,7 @@ import {
 import { get, send } from '../net/request';
 import { now_ms } from './box';
 import type { Grant } from './people';
+import { STRANGE } from './strange';
 
 const PATH = 'api/v1/tokens';
 
@@ -61,12 +62,3 @@ export async function revokeToken(id: string): Promise<Refusal | null> {
 export function isMade(outcome: MadeToken | Refusal): outcome is MadeToken {
   return 'text' in outcome;
 }
-
-const STRANGE: Refusal = {
-  status: 0,
-  code: null,
-  message: 'This page does not understand the answer; reload the page.',
-  faults: [],
-  retry_secs: null,
-  paste: null,
-};

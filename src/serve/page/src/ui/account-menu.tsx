@@ -14,9 +14,14 @@ export function AccountMenu() {
   useCloseOutside(panel);
   if (door.value === 'open' && configurable.value)
     return (
-      <a class="button" href={viewAddress('add-camera')}>
-        Add camera
-      </a>
+      <>
+        <a class="button" href={viewAddress('add-camera')}>
+          Add camera
+        </a>
+        <a class="button" href={viewAddress('settings')}>
+          Settings
+        </a>
+      </>
     );
   if (who === null) return null;
   const shut = () => {
@@ -54,8 +59,16 @@ export function AccountMenu() {
                 <a href={viewAddress('people')}>People</a>
               </li>
               <li>
+                <a href={viewAddress('credentials')}>Players and recorders</a>
+              </li>
+              <li>
                 <a href={viewAddress('tokens')}>API tokens</a>
               </li>
+              {configurable.value && (
+                <li>
+                  <a href={viewAddress('settings')}>Settings</a>
+                </li>
+              )}
               <li>
                 <a href={viewAddress('system')}>System</a>
               </li>

@@ -51,8 +51,10 @@ const VIEW_NAMES: Record<View, string> = {
   claim: 'Claim',
   password: 'Change password',
   people: 'People',
+  credentials: 'Players and recorders',
   tokens: 'API tokens',
   'add-camera': 'Add camera',
+  settings: 'Settings',
   system: 'System',
 };
 
@@ -127,6 +129,8 @@ function Later({ load }: { load: () => Promise<ComponentType> }) {
 
 const timeline = () => import('./timeline/timeline').then((module) => module.Timeline);
 const people = () => import('./admin/people').then((module) => module.People);
+const credentials = () => import('./admin/credentials').then((module) => module.Credentials);
+const settings = () => import('./admin/settings').then((module) => module.Settings);
 const tokens = () => import('./admin/tokens').then((module) => module.Tokens);
 const system = () => import('./admin/system').then((module) => module.System);
 const addCamera = () => import('./admin/add-camera').then((module) => module.AddCamera);
@@ -146,6 +150,10 @@ function ViewOf({ view }: { view: View }) {
       return rights.value.admin && account.value !== null ? <Later load={people} /> : <Forbidden />;
     case 'tokens':
       return rights.value.admin && account.value !== null ? <Later load={tokens} /> : <Forbidden />;
+    case 'credentials':
+      return rights.value.admin ? <Later load={credentials} /> : <Forbidden />;
+    case 'settings':
+      return rights.value.admin ? <Later load={settings} /> : <Forbidden />;
     case 'add-camera':
       return rights.value.admin ? <Later load={addCamera} /> : <Forbidden />;
     case 'system':

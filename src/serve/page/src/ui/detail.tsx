@@ -8,7 +8,8 @@ import type { Tile } from '../media/tile';
 import { now_ms } from '../state/box';
 import { boxUrl } from '../net/url';
 import { useRecordings } from '../state/recordings';
-import { homeAddress, timelineAddress } from '../state/route';
+import { configurable } from '../state/cameras';
+import { homeAddress, settingsAddress, timelineAddress } from '../state/route';
 import { rights } from '../state/session';
 import { Addresses, Facts } from './facts';
 import { Icon } from './icon';
@@ -37,6 +38,11 @@ export function Detail({ stream }: { stream: StreamInfo }) {
         {stream.recording !== null && rights.value.past && (
           <a class="button" href={timelineAddress(stream.name)}>
             <Icon name="wait" /> Recordings
+          </a>
+        )}
+        {rights.value.admin && configurable.value && (
+          <a class="button" href={settingsAddress(stream.name)}>
+            Settings
           </a>
         )}
       </div>

@@ -1,7 +1,9 @@
 // What an account may do: its role, its streams, and whether it may see recordings.
 
+import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
 import { ROLE_WORDS, ROLES } from '../../logic/access';
+import type { Streams } from '../../logic/credential';
 import { streams } from '../../state/box';
 import type { Grant } from '../../state/people';
 
@@ -37,49 +39,13 @@ export function GrantFields({ value, onValue }: GrantFieldsProps) {
 
 /** What it may see. An admin may see everything. */
 function Seen({ value, onValue, name }: GrantFieldsProps & { name: string }) {
-  const all = value.streams === '*';
-  const chosen = value.streams === '*' ? [] : value.streams;
-  const titles = new Map(streams.value?.map((one) => [one.name, one.title]));
-  // One that the account may see and that is away at the moment stays in the list.
-  const names = [...new Set([...(streams.value ?? []).map((one) => one.name), ...chosen])];
-  const toggle = (stream: string) => {
-    const rest = chosen.filter((one) => one !== stream);
-    onValue({ ...value, streams: rest.length < chosen.length ? rest : [...chosen, stream] });
-  };
   return (
-    <fieldset class="choice">
-      <legend>May see</legend>
-      <label>
-        <input
-          type="radio"
-          name={`${name}streams`}
-          checked={all}
-          onChange={() => onValue({ ...value, streams: '*' })}
-        />
-        <span>
-          All streams <span class="quiet">those added later too</span>
-        </span>
-      </label>
-      <label>
-        <input
-          type="radio"
-          name={`${name}streams`}
-          checked={!all}
-          onChange={() => onValue({ ...value, streams: names })}
-        />
-        Only these
-      </label>
-      {!all &&
-        names.map((stream) => (
-          <label key={stream} class="inner">
-            <input
-              type="checkbox"
-              checked={chosen.includes(stream)}
-              onChange={() => toggle(stream)}
-            />
-            {titles.get(stream) ?? stream}
-          </label>
-        ))}
+    <StreamChoice
+      legend="May see"
+      name={`${name}streams`}
+      value={value.streams}
+      onValue={(streams) => onValue({ ...value, streams })}
+    >
       <label>
         <input
           type="checkbox"
@@ -88,6 +54,68 @@ function Seen({ value, onValue, name }: GrantFieldsProps & { name: string }) {
         />
         Recordings of them too
       </label>
+    </StreamChoice>
+  );
+}
+
+interface StreamChoiceProps {
+  readonly legend: string;
+  /** Of the inputs; another one for each choice of a page. */
+  readonly name: string;
+  readonly value: Streams;
+  readonly onValue: (value: Streams) => void;
+  readonly children?: ComponentChildren;
+}
+
+/** All streams, or some of them. */
+export function StreamChoice({ legend, name, value, onValue, children }: StreamChoiceProps) {
+  const all = value === '*';
+  const chosen = value === '*' ? [] : value;
+  const names = useStreamNames(chosen);
+  return (
+    <fieldset class="choice">
+      <legend>{legend}</legend>
+      <label>
+        <input type="radio" name={name} checked={all} onChange={() => onValue('*')} />
+        <span>
+          All streams <span class="quiet">those added later too</span>
+        </span>
+      </label>
+      <label>
+        <input type="radio" name={name} checked={!all} onChange={() => onValue(names)} />
+        Only these
+      </label>
+      {!all && <StreamBoxes value={chosen} onValue={onValue} />}
+      {children}
     </fieldset>
   );
+}
+
+interface StreamBoxesProps {
+  readonly value: readonly string[];
+  readonly onValue: (value: readonly string[]) => void;
+}
+
+/** A box for each stream. */
+export function StreamBoxes({ value, onValue }: StreamBoxesProps) {
+  const titles = new Map(streams.value?.map((one) => [one.name, one.title]));
+  const toggle = (stream: string) => {
+    const rest = value.filter((one) => one !== stream);
+    onValue(rest.length < value.length ? rest : [...value, stream]);
+  };
+  return (
+    <>
+      {useStreamNames(value).map((stream) => (
+        <label key={stream} class="inner">
+          <input type="checkbox" checked={value.includes(stream)} onChange={() => toggle(stream)} />
+          {titles.get(stream) ?? stream}
+        </label>
+      ))}
+    </>
+  );
+}
+
+/** The streams of the box; one that was chosen and is away at the moment stays in the list. */
+function useStreamNames(chosen: readonly string[]): readonly string[] {
+  return [...new Set([...(streams.value ?? []).map((one) => one.name), ...chosen])];
 }

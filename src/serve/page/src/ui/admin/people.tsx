@@ -12,7 +12,8 @@ import {
   removePerson,
 } from '../../state/people';
 import { account } from '../../state/session';
-import { Field, PasswordField, Refused, Submit } from '../door/field';
+import { Field, PasswordField, Refused } from '../door/field';
+import { Confirm, SendForm } from '../door/form';
 import { Secure } from '../door/secure';
 import { GrantFields } from './grant';
 import '../../style/admin.css';
@@ -78,7 +79,16 @@ function Person({ person }: { person: Account }) {
       {opened === 'change' && (
         <ChangePerson person={person} own={own} done={() => setOpened('nothing')} />
       )}
-      {opened === 'remove' && <RemovePerson name={person.name} keep={() => setOpened('nothing')} />}
+      {opened === 'remove' && (
+        <Confirm
+          words={`Remove ${person.name}`}
+          action={() => removePerson(person.name)}
+          keep={() => setOpened('nothing')}
+        >
+          {person.name} is signed out at once and cannot sign in any more, and neither can the
+          players that belong to them. Recordings and exports stay.
+        </Confirm>
+      )}
     </li>
   );
 }
@@ -92,65 +102,35 @@ interface ChangeProps {
 function ChangePerson({ person, own, done }: ChangeProps) {
   const [grant, setGrant] = useState<Grant>(person);
   const [password, setPassword] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [refusal, setRefusal] = useState<Refusal | null>(null);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setBusy(true);
+  const send = async () => {
     const { role, streams, past } = grant;
     const refused = await changePerson(person.name, { role, streams, past }, password);
-    setBusy(false);
-    setRefusal(refused);
     if (refused === null) done();
+    return refused;
   };
   return (
-    <form class="form" onSubmit={(event) => void submit(event)}>
-      <GrantFields value={grant} onValue={setGrant} />
-      <PasswordField
-        label="New password"
-        name="password"
-        value={password}
-        onValue={setPassword}
-        autocomplete="new-password"
-        optional
-        fault={faultOf(refusal, 'password', 'password_weak')}
-        hint="Leave it empty to keep the present one."
-      />
-      <p class="quiet">
-        {own
-          ? 'You have to sign in again afterwards.'
-          : `${person.name} has to sign in again afterwards.`}
-      </p>
-      <Refused refusal={refusal} />
-      <div class="buttons">
-        <Submit words="Save" busy={busy} busy_words="Saving…" />
-        <button type="button" onClick={done}>
-          Cancel
-        </button>
-      </div>
-    </form>
-  );
-}
-
-function RemovePerson({ name, keep }: { name: string; keep: () => void }) {
-  const [refusal, setRefusal] = useState<Refusal | null>(null);
-  return (
-    <div class="form" role="group" aria-label={`Remove ${name}`}>
-      <p>{name} is signed out at once and cannot sign in any more. Recordings and exports stay.</p>
-      <Refused refusal={refusal} />
-      <div class="buttons">
-        <button
-          type="button"
-          class="danger"
-          onClick={() => void removePerson(name).then(setRefusal)}
-        >
-          Remove {name}
-        </button>
-        <button type="button" onClick={keep}>
-          Keep
-        </button>
-      </div>
-    </div>
+    <SendForm words={['Save', 'Saving…']} send={send} cancel={done}>
+      {(refusal) => (
+        <>
+          <GrantFields value={grant} onValue={setGrant} />
+          <PasswordField
+            label="New password"
+            name="password"
+            value={password}
+            onValue={setPassword}
+            autocomplete="new-password"
+            optional
+            fault={faultOf(refusal, 'password', 'password_weak')}
+            hint="Leave it empty to keep the present one."
+          />
+          <p class="quiet">
+            {own
+              ? 'You have to sign in again afterwards.'
+              : `${person.name} has to sign in again afterwards.`}
+          </p>
+        </>
+      )}
+    </SendForm>
   );
 }
 
@@ -158,58 +138,52 @@ function AddPerson() {
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
   const [grant, setGrant] = useState<Grant>(LEAST);
-  const [busy, setBusy] = useState(false);
   const [added, setAdded] = useState<string | null>(null);
-  const [refusal, setRefusal] = useState<Refusal | null>(null);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setBusy(true);
+  const send = async () => {
     const wanted = { name: name.trim(), ...grant };
     const refused = await addPerson(wanted, password);
-    setBusy(false);
-    setRefusal(refused);
     setAdded(refused === null ? wanted.name : null);
-    if (refused !== null) return;
+    if (refused !== null) return refused;
     setName('');
     setPassword('');
     setGrant(LEAST);
+    return null;
   };
   return (
-    <form
-      class="form card-form"
-      aria-labelledby="add-name"
-      onSubmit={(event) => void submit(event)}
+    <SendForm
+      title="Add a person"
+      words={['Add', 'Adding…']}
+      send={send}
+      status={added !== null && `${added} can sign in now.`}
     >
-      <h2 id="add-name">Add a person</h2>
-      <Field
-        label="Name"
-        name="name"
-        value={name}
-        onValue={setName}
-        fault={faultOf(refusal, 'name', 'name_wrong')}
-        input={{
-          autocomplete: 'off',
-          autocapitalize: 'none',
-          spellcheck: false,
-          required: true,
-          maxLength: 32,
-        }}
-      />
-      <PasswordField
-        label="First password"
-        name="password"
-        value={password}
-        onValue={setPassword}
-        autocomplete="new-password"
-        fault={faultOf(refusal, 'password', 'password_weak')}
-        hint="At least 12 characters. They can change it once they are in."
-      />
-      <GrantFields value={grant} onValue={setGrant} />
-      <Refused refusal={refusal} />
-      <p role="status">{added !== null && `${added} can sign in now.`}</p>
-      <div class="buttons">
-        <Submit words="Add" busy={busy} busy_words="Adding…" />
-      </div>
-    </form>
+      {(refusal) => (
+        <>
+          <Field
+            label="Name"
+            name="name"
+            value={name}
+            onValue={setName}
+            fault={faultOf(refusal, 'name', 'name_wrong')}
+            input={{
+              autocomplete: 'off',
+              autocapitalize: 'none',
+              spellcheck: false,
+              required: true,
+              maxLength: 32,
+            }}
+          />
+          <PasswordField
+            label="First password"
+            name="password"
+            value={password}
+            onValue={setPassword}
+            autocomplete="new-password"
+            fault={faultOf(refusal, 'password', 'password_weak')}
+            hint="At least 12 characters. They can change it once they are in."
+          />
+          <GrantFields value={grant} onValue={setGrant} />
+        </>
+      )}
+    </SendForm>
   );
 }

@@ -6,7 +6,8 @@ import { faultOf, type Refusal } from '../../logic/refusal';
 import { LIFETIMES, type MadeToken, type Scope, type Token } from '../../logic/token';
 import type { Grant } from '../../state/people';
 import { isMade, loadTokens, makeToken, revokeToken, tokens } from '../../state/tokens';
-import { Field, Refused, Submit } from '../door/field';
+import { Field, Refused } from '../door/field';
+import { Confirm, Once, SendForm } from '../door/form';
 import { Secure } from '../door/secure';
 import { GrantFields } from './grant';
 import '../../style/admin.css';
@@ -42,7 +43,6 @@ export function Tokens() {
 
 function Row({ token }: { token: Token }) {
   const [asks, setAsks] = useState(false);
-  const [refusal, setRefusal] = useState<Refusal | null>(null);
   const { id, name, maker, expires_ms } = token;
   return (
     <li>
@@ -65,22 +65,13 @@ function Row({ token }: { token: Token }) {
         </button>
       </div>
       {asks && (
-        <div class="form" role="group" aria-label={`Revoke ${name}`}>
-          <p>Whatever uses this token is shut out at once. It cannot be brought back.</p>
-          <Refused refusal={refusal} />
-          <div class="buttons">
-            <button
-              type="button"
-              class="danger"
-              onClick={() => void revokeToken(id).then(setRefusal)}
-            >
-              Revoke {name}
-            </button>
-            <button type="button" onClick={() => setAsks(false)}>
-              Keep
-            </button>
-          </div>
-        </div>
+        <Confirm
+          words={`Revoke ${name}`}
+          action={() => revokeToken(id)}
+          keep={() => setAsks(false)}
+        >
+          Whatever uses this token is shut out at once. It cannot be brought back.
+        </Confirm>
       )}
     </li>
   );
@@ -100,45 +91,48 @@ function MakeToken() {
   const [scope, setScope] = useState<Scope>('api');
   const [grant, setGrant] = useState<Grant>(LEAST);
   const [days, setDays] = useState<number | null>(365);
-  const [busy, setBusy] = useState(false);
   const [made, setMade] = useState<MadeToken | null>(null);
-  const [refusal, setRefusal] = useState<Refusal | null>(null);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setBusy(true);
+  const send = async () => {
     setMade(null);
     const outcome = await makeToken({ label: label.trim(), scope, grant, days });
-    setBusy(false);
-    setRefusal(isMade(outcome) ? null : outcome);
-    if (!isMade(outcome)) return;
+    if (!isMade(outcome)) return outcome;
     setMade(outcome);
     setLabel('');
     setGrant(LEAST);
+    return null;
   };
   return (
-    <form
-      class="form card-form"
-      aria-labelledby="make-name"
-      onSubmit={(event) => void submit(event)}
+    <SendForm
+      title="Make a token"
+      words={['Make', 'Making…']}
+      send={send}
+      status={
+        made !== null && (
+          <Once
+            title={`The token of ${made.name}`}
+            label="The token"
+            text={made.text}
+            done={() => setMade(null)}
+          />
+        )
+      }
     >
-      <h2 id="make-name">Make a token</h2>
-      <Field
-        label="What is it for?"
-        name="label"
-        value={label}
-        onValue={setLabel}
-        fault={faultOf(refusal, 'label', 'label_wrong')}
-        input={{ autocomplete: 'off', required: true, maxLength: 64 }}
-      />
-      <ScopeFields value={scope} onValue={setScope} />
-      {scope === 'api' && <GrantFields value={grant} onValue={setGrant} />}
-      <LifetimeFields value={days} onValue={setDays} />
-      <Refused refusal={refusal} />
-      <div class="buttons">
-        <Submit words="Make" busy={busy} busy_words="Making…" />
-      </div>
-      <div role="status">{made !== null && <Made token={made} done={() => setMade(null)} />}</div>
-    </form>
+      {(refusal) => (
+        <>
+          <Field
+            label="What is it for?"
+            name="label"
+            value={label}
+            onValue={setLabel}
+            fault={faultOf(refusal, 'label', 'label_wrong')}
+            input={{ autocomplete: 'off', required: true, maxLength: 64 }}
+          />
+          <ScopeFields value={scope} onValue={setScope} />
+          {scope === 'api' && <GrantFields value={grant} onValue={setGrant} />}
+          <LifetimeFields value={days} onValue={setDays} />
+        </>
+      )}
+    </SendForm>
   );
 }
 
@@ -181,22 +175,5 @@ function LifetimeFields({ value, onValue }: Choice<number | null>) {
         </label>
       ))}
     </fieldset>
-  );
-}
-
-/** The text of a token, the only time it is seen. */
-function Made({ token, done }: { token: MadeToken; done: () => void }) {
-  return (
-    <div class="made">
-      <p>
-        <b>The token of {token.name}.</b> It is shown only now: copy it before you leave this page.
-      </p>
-      <pre tabIndex={0} aria-label="The token">
-        {token.text}
-      </pre>
-      <button type="button" onClick={done}>
-        I have copied it
-      </button>
-    </div>
   );
 }

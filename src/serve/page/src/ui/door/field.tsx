@@ -9,7 +9,8 @@ import { Prose } from '../prose';
 
 /** What a field leaves to the browser. */
 interface InputOptions {
-  readonly type?: 'text' | 'password' | 'url';
+  readonly type?: 'text' | 'password' | 'url' | 'number';
+  readonly disabled?: boolean;
   readonly autocomplete?: string;
   readonly autocapitalize?: 'none' | 'characters';
   readonly spellcheck?: boolean;
@@ -139,7 +140,7 @@ export function NewPassword({ label, own, refused, ...fields }: NewPasswordProps
 }
 
 /** Codes of refusals that are about one field, where they are shown. */
-const AT_FIELD = ['wrong_code', 'name_wrong', 'label_wrong', 'password_weak'];
+const AT_FIELD = ['wrong_code', 'name_wrong', 'label_wrong', 'password_weak', 'exists'];
 /** Paths of faults that have a field here. */
 const WITH_FIELD = ['code', 'name', 'label', 'password', 'old', 'new'];
 
@@ -147,12 +148,18 @@ const WITH_FIELD = ['code', 'name', 'label', 'password', 'old', 'new'];
 export function Refused({
   refusal,
   extra = null,
+  at = WITH_FIELD,
 }: {
   refusal: Refusal | null;
-  extra?: string | null;
+  extra?: string | null | undefined;
+  /** Paths of faults that are said at a field. */
+  at?: readonly string[] | undefined;
 }) {
-  const words = AT_FIELD.includes(refusal?.code ?? '') ? null : (refusal?.message ?? extra);
-  const faults = (refusal?.faults ?? []).filter(({ path }) => !WITH_FIELD.includes(path));
+  const all = refusal?.faults ?? [];
+  const faults = all.filter(({ path }) => !at.includes(path));
+  const at_fields = AT_FIELD.includes(refusal?.code ?? '');
+  const told = all.length > 0 && faults.length === 0 ? 'See the fields that are marked.' : null;
+  const words = at_fields ? null : (told ?? refusal?.message ?? extra);
   return (
     <div role="alert">
       {words !== null && (
