@@ -7,7 +7,9 @@
 //! ran ahead. A further track is aligned by RTP-Info when that agrees with the arrival to
 //! [`RTP_INFO_TRUST_NANOS`], else by arrival, unless sender reports of both tracks are there by
 //! then (RFC 3550 §6.4.1): those come first. Reports that come later let the further track slide to
-//! where they say, slowly, never with a leap.
+//! where they say, slowly, never with a leap. So do the dates: until the first report they are those of
+//! the arrival, and what a report says otherwise is approached, because a date that leaps is a seam for
+//! listings and playlists, at which some players end.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -21,7 +23,8 @@ const RTP_INFO_TRUST_NANOS: i64 = 500_000_000;
 const REPORT_TRUST_NANOS: i64 = 1_000_000_000;
 /// Tracks nearer than this are left alone: the difference is imperceptible.
 const ALIGNED_NANOS: i64 = 15_000_000;
-/// A track slides by at most one tick in so many.
+/// A track, and its dates, slide by at most one tick in so many: by less than half a second within a
+/// segment of a minute.
 const SLIDE_ONE_IN: i64 = 128;
 /// A date that is further than this from the arrival is not believed.
 pub(crate) const WALL_TRUST: Duration = Duration::from_secs(10);
@@ -80,6 +83,18 @@ struct TrackClock {
     slide: i64,
     last: Option<(RtpStamp, BootTime)>,
     report: Option<SenderClock>,
+    dates: Dates,
+}
+
+/// The dates of one track: they approach what a report says, and do not leap to it.
+#[derive(Debug, Default)]
+struct Dates {
+    /// The newest unit and its date.
+    last: Option<(i64, Captured)>,
+    /// Another report came since.
+    renewed: bool,
+    /// Nanoseconds by which dates are still away from where they should be.
+    away: i64,
 }
 
 /// What the newest sender report says: this RTP time is that date.
@@ -121,6 +136,7 @@ impl RunClock {
         }
         let wall = WallTime::from_ntp(ntp, now.wall);
         self.tracks[track].report = Some(SenderClock { ticks, wall });
+        self.tracks[track].dates.renewed = true;
         self.align();
     }
 
@@ -180,24 +196,57 @@ impl RunClock {
     }
 
     fn captured(&mut self, track: usize, stamp: RtpStamp, arrived: WallTime) -> Captured {
-        let by_arrival = Captured { wall: arrived, source: ClockSource::Arrival };
         let clock = &mut self.tracks[track];
-        let Some(report) = clock.report else { return by_arrival };
-        let since = MediaTime { ticks: stamp.ticks.saturating_sub(report.ticks), rate: clock.rate };
-        let wall = report.wall.offset_nanos(since.as_nanos());
-        let off = wall.as_unix_nanos().saturating_sub(arrived.as_unix_nanos());
-        if u128::from(off.unsigned_abs()) > WALL_TRUST.as_nanos() {
-            // It still says how the tracks lie to one another.
-            self.wall_refused = true;
-            return by_arrival;
+        let by_arrival = Captured { wall: arrived, source: ClockSource::Arrival };
+        let said = clock.by_sender(stamp).map_or(by_arrival, |wall| {
+            let off = wall.as_unix_nanos().saturating_sub(arrived.as_unix_nanos());
+            if is_beyond_trust(off) {
+                // It still says how the tracks lie to one another.
+                self.wall_refused = true;
+                return by_arrival;
+            }
+            Captured { wall, source: ClockSource::Sender }
+        });
+        clock.dates.place(stamp.ticks, clock.rate, said)
+    }
+}
+
+fn is_beyond_trust(nanos: i64) -> bool {
+    u128::from(nanos.unsigned_abs()) > WALL_TRUST.as_nanos()
+}
+
+impl Dates {
+    /// The date of the unit at `ticks`, which should be `said`.
+    fn place(&mut self, ticks: i64, rate: NonZeroU32, said: Captured) -> Captured {
+        let renewed = std::mem::take(&mut self.renewed);
+        if let Some((last_ticks, last)) = self.last {
+            let passed = MediaTime { ticks: ticks.saturating_sub(last_ticks), rate }.as_nanos();
+            if renewed || last.source != said.source {
+                let expected = last.wall.offset_nanos(passed).as_unix_nanos();
+                let away = expected.saturating_sub(said.wall.as_unix_nanos());
+                // Further than a sender is believed, it is this machine's clock that was set.
+                self.away = if is_beyond_trust(away) { 0 } else { away };
+            }
+            let most = passed.max(0) / SLIDE_ONE_IN;
+            self.away -= self.away.clamp(-most, most);
         }
-        Captured { wall, source: ClockSource::Sender }
+        let captured = Captured { wall: said.wall.offset_nanos(self.away), ..said };
+        self.last = Some((ticks, captured));
+        captured
     }
 }
 
 impl TrackClock {
     fn new(rate: NonZeroU32) -> Self {
-        Self { rate, offset: None, slide: 0, last: None, report: None }
+        let dates = Dates::default();
+        Self { rate, offset: None, slide: 0, last: None, report: None, dates }
+    }
+
+    /// When the unit was captured, as the newest sender report has it.
+    fn by_sender(&self, stamp: RtpStamp) -> Option<WallTime> {
+        let report = self.report?;
+        let since = MediaTime { ticks: stamp.ticks.saturating_sub(report.ticks), rate: self.rate };
+        Some(report.wall.offset_nanos(since.as_nanos()))
     }
 
     /// The offset after a leap of the camera's clock; `None` when it did not leap.
@@ -352,11 +401,45 @@ mod tests {
     #[test]
     fn the_senders_date_counts_when_it_is_near_the_arrival() {
         let mut clock = clock(0);
-        assert_eq!(clock.place(0, stamp(0, 0), now(1_000)).captured.source, ClockSource::Arrival);
         clock.report(0, 0, now(700).wall.to_ntp(), now(1_000));
         let captured = clock.place(0, stamp(9_000, 0), now(1_100)).captured;
         assert_eq!(captured.source, ClockSource::Sender);
         assert!((captured.wall.as_unix_nanos() - now(800).wall.as_unix_nanos()).abs() < 10);
+    }
+
+    #[test]
+    fn a_later_report_moves_the_dates_without_a_leap() {
+        let mut clock = clock(0);
+        let mut last = clock.place(0, stamp(0, 0), now(3_000)).captured;
+        assert_eq!(last.source, ClockSource::Arrival);
+        // What arrives was captured three seconds before; a second report is off by 300 ms.
+        clock.report(0, 0, now(0).wall.to_ntp(), now(3_000));
+        for second in 1..=400i64 {
+            if second == 200 {
+                clock.report(0, 200 * 90_000, now(200_300).wall.to_ntp(), now(203_000));
+            }
+            let arrived = now(3_000 + second.unsigned_abs() * 1_000);
+            let captured = clock.place(0, stamp(second * 90_000, 0), arrived).captured;
+            assert_eq!(captured.source, ClockSource::Sender);
+            let step = captured.wall.as_unix_nanos() - last.wall.as_unix_nanos();
+            assert!((step - 1_000_000_000).abs() < 8_000_000, "{step}");
+            last = captured;
+        }
+        let away = last.wall.as_unix_nanos() - now(400_300).wall.as_unix_nanos();
+        assert!(away.abs() < 1_400_000_000, "{away}");
+    }
+
+    #[test]
+    fn dates_leap_where_this_machines_clock_is_set() {
+        let mut clock = clock(0);
+        let boot = BootTime::from_millis(1_000);
+        let unset = Now { boot, wall: WallTime::from_unix_nanos(7_000_000_000) };
+        let first = clock.place(0, stamp(0, 0), unset).captured;
+        clock.report(0, 0, now(1_000).wall.to_ntp(), unset);
+        assert_eq!(clock.place(0, stamp(90_000, 0), unset).captured.source, ClockSource::Arrival);
+        let second = clock.place(0, stamp(180_000, 0), now(3_000)).captured;
+        assert_eq!(first.wall, unset.wall);
+        assert!((second.wall.as_unix_nanos() - now(3_000).wall.as_unix_nanos()).abs() < 10);
     }
 
     #[test]

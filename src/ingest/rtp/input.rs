@@ -20,7 +20,7 @@ use crate::base::limits::SDP_MEDIA_MAX;
 use crate::base::time::BootTime;
 use crate::ingest::run::CaptureStamp;
 use crate::media::Kind;
-use crate::wire::rtp::rtcp::sender_time;
+use crate::wire::rtp::rtcp::{SenderTime, sender_time};
 use crate::wire::rtp::{
     Delivery, JitterBuffer, OrderedPacket, ReceiverStats, RtpPacket, TimestampUnwrapper,
 };
@@ -52,6 +52,8 @@ pub(crate) struct TrackInput {
     ssrc: Option<u32>,
     last_sequence: u16,
     reception: Option<ReceiverStats>,
+    /// A report of a sender of whom no packet came yet.
+    early: Option<SenderTime>,
     depacketizer: Depacketizer,
     /// What `units` decided, on its way to `depacketizer`.
     cuts: Vec<QueuedPacket>,
@@ -249,6 +251,9 @@ impl RunInput {
         track.ssrc = Some(packet.ssrc);
         track.last_sequence = packet.sequence;
         let ticks = track.unwrap.advance(packet.timestamp);
+        if let Some((ticks, ntp)) = track.early_report(now.boot) {
+            self.run.report(index, ticks, ntp, now);
+        }
         let cut = QueuedPacket { packet, ticks, lost };
         let TrackInput { units, stamps, cuts, .. } = track;
         units.push(now.boot, cut, stamps, &mut |cut| cuts.push(cut));
@@ -364,6 +369,7 @@ impl TrackInput {
             ssrc: None,
             last_sequence: 0,
             reception: None,
+            early: None,
             depacketizer,
             cuts: Vec::new(),
         }
@@ -406,9 +412,24 @@ impl TrackInput {
         is_next && near.saturating_sub(last).saturating_abs() <= most
     }
 
-    /// What a sender report says: this RTP time is that date.
+    /// What a sender report says: this RTP time is that date. One that comes before the first packet of
+    /// its sender waits for that: many senders begin with one.
     fn report(&mut self, now: BootTime, packet: &[u8]) -> Option<(i64, u64)> {
-        let told = sender_time(packet).filter(|told| Some(told.ssrc) == self.ssrc)?;
+        let told = sender_time(packet)?;
+        if Some(told.ssrc) == self.ssrc {
+            return self.placed_report(now, told);
+        }
+        self.early = Some(told);
+        None
+    }
+
+    /// The report that waited for the packet which came now.
+    fn early_report(&mut self, now: BootTime) -> Option<(i64, u64)> {
+        let told = self.early.take_if(|told| Some(told.ssrc) == self.ssrc)?;
+        self.placed_report(now, told)
+    }
+
+    fn placed_report(&mut self, now: BootTime, told: SenderTime) -> Option<(i64, u64)> {
         self.reception.as_mut()?.sender_report(now, told.ssrc, told.ntp);
         let ticks = self.unwrap.place(told.timestamp)?;
         Some((ticks.saturating_add(self.stamps.shift), told.ntp))

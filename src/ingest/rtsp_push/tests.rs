@@ -444,6 +444,26 @@ fn the_senders_clock_is_believed_and_its_packets_are_reported_on() {
     assert_eq!((reports.len(), reports[0].0, reports[0].1[1]), (1, TrackId(0), 201));
 }
 
+/// Many senders report before their first packet.
+#[test]
+fn a_report_before_the_first_packet_dates_that_packet() {
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
+    let wall = bench.clock.wall().offset_nanos(-700_000_000);
+    let mut report = vec![0x80, 200, 0, 6, 0, 0, 0, 7];
+    report.extend_from_slice(&wall.to_ntp().to_be_bytes());
+    report.extend_from_slice(&[0; 12]);
+    bench.give(TrackId(0), TrackPacket::Rtcp(report.into()));
+    bench.key_frame(0);
+    for picture in 1u32..4 {
+        bench.picture(picture * 3_600);
+    }
+    for (unit, nanos) in bench.units().iter().zip([0, 40_000_000, 80_000_000]) {
+        assert_eq!(unit.captured.source, ClockSource::Sender);
+        let off = unit.captured.wall.as_unix_nanos() - wall.as_unix_nanos() - nanos;
+        assert!(off.abs() < 1_000_000, "{off} ns");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_packets_make_it_panic(
