@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work"/{boot,in,tmp,empty}
 
 # The boot partition: the script that chooses the slot, and on boards whose firmware reads it, that too.
-sed "s/@CMDLINE@/$(sed 's/[\/&]/\\&/g' "$BOARD_DIR/cmdline")/" image/boot.cmd >"$work/boot.cmd"
+sed "s/@CMDLINE@/$(sed 's/[\/&]/\\&/g' "$BOARD_DIR/cmdline")/" image/start.cmd image/boot.cmd >"$work/boot.cmd"
 mkimage -A arm64 -T script -C none -d "$work/boot.cmd" "$work/boot/boot.scr" >/dev/null
 loader=$root_made/u-boot/usr/lib/u-boot/$U_BOOT/u-boot.bin
 if [[ $IMAGE == raspberrypi* ]]; then

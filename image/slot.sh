@@ -60,6 +60,8 @@ FACTS
 sed -i -e '/^\(IMAGE_ID\|IMAGE_VERSION\)=/d' "$root/usr/lib/os-release"
 printf 'IMAGE_ID=%s\nIMAGE_VERSION=%s\n' "$COMPATIBLE" "$version" >>"$root/usr/lib/os-release"
 : >"$root/etc/machine-id"
+# Of the builder: each device has its own in /etc.
+rm -f "$root/var/lib/dbus/machine-id"
 # /etc is as this image has it: no caches are made again at each boot.
 : >"$root/etc/.updated"
 echo holdfast >"$root/etc/hostname"
@@ -82,11 +84,7 @@ mkdir -p "$root/etc/systemd/system-generators"
 ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-getty-generator"
 
 "$here/initramfs.sh" "$root" "$release" >"$root/boot/initrd"
-# What boot.cmd compares, before it starts them: four bytes as U-Boot's crc32 stores them.
-for file in vmlinuz initrd; do
-    python3 -c 'import sys, zlib; sys.stdout.buffer.write(zlib.crc32(sys.stdin.buffer.read()).to_bytes(4, "big"))' \
-        <"$root/boot/$file" >"$root/boot/$file.crc32"
-done
+"$here/checksum.py" "$root/boot/vmlinuz" "$root/boot/initrd"
 find "$root" -newermt "@$epoch" -print0 | xargs -0 -r touch -h -d "@$epoch"
 
 # The file system, then the hash tree behind it, then the footer.

@@ -17,7 +17,7 @@ def main():
     copy = boot.with_drop(sys.argv[1])
     guest = board.Board(copy, "board/virtual/raspi3b")
     try:
-        script = (board.TREE / "image/boot.cmd").read_text()
+        script = "".join((board.TREE / "image" / name).read_text() for name in ("start.cmd", "boot.cmd"))
         source, made = guest.work / "boot.cmd", guest.work / "boot.scr"
         source.write_text(script.replace("@CMDLINE@", (guest.directory / "cmdline").read_text().strip()))
         board.run("mkimage", "-A", "arm64", "-T", "script", "-C", "none", "-d", source, made, stdout=subprocess.DEVNULL)

@@ -32,6 +32,10 @@ mv "$root/usr/lib/modules/$release" "$made/kernel/lib/modules/"
 mkdir -p "$made/kernel/lib/modules/$release/kernel/drivers"/{scsi,net/ethernet}
 cp "$boards/kernel" "$made/kernel/boot/vmlinuz-$release"
 cp -r /usr/lib/u-boot/qemu_arm64 "$made/u-boot/usr/lib/u-boot/"
+# And the Raspberry Pi's, with the device tree that its firmware would hand over.
+(cd "$work" && apt-get download -q u-boot-rpi:arm64 >/dev/null 2>&1)
+dpkg-deb --fsys-tarfile "$work"/u-boot-rpi_*.deb | tar -C "$made/u-boot" -xf - ./usr/lib/u-boot/rpi_3
+cp "$boards/bcm2837-rpi-3-b.dtb" "$made/u-boot/"
 
 # What is of the boards' tests, and what root.sh leaves out as well.
 rm -rf "$root"/usr/local/sbin/board-agent "$root"/etc/systemd/{system,network}/* "$root"/lost+found

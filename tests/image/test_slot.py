@@ -14,7 +14,7 @@ STUBS = {
     "fw_printenv": 'sed -n "s/^$2=//p" "$HOLDFAST_ROOT/env"',
     "fw_setenv": 'cat "$HOLDFAST_ROOT/env" "$2" | awk -F= \'{ all[$1] = $0 } END { for (k in all) print all[k] }\' >"$HOLDFAST_ROOT/env.new"'
     ' && mv "$HOLDFAST_ROOT/env.new" "$HOLDFAST_ROOT/env"',
-    "runuser": 'echo "$*" >>"$HOLDFAST_ROOT/noted"',
+    "setpriv": 'echo "$*" >>"$HOLDFAST_ROOT/noted"',
 }
 
 
