@@ -39,3 +39,18 @@ def holdfast_partition_mib(d, name, otherwise):
     """The size of a partition in MiB, or `otherwise`."""
     rows = [line.split() for line in holdfast_lines(d, "partitions")]
     return next((row[1] for row in rows if row[0] == name), otherwise)
+
+def holdfast_compatible(d):
+    """What RAUC compares. Not that of Debian's image for the same board: its slots are laid out in another way."""
+    return holdfast_fact(d, "COMPATIBLE", "holdfast-" + d.getVar("MACHINE")) + "-yocto"
+
+def holdfast_chooses_slots(d):
+    """Whether the boot loader of this machine chooses one of two slots: a Raspberry Pi's, where RAUC's layer is."""
+    rauc = "rauc" in d.getVar("BBFILE_COLLECTIONS").split()
+    return rauc and "rpi" in d.getVar("OVERRIDES").split(":")
+
+def holdfast_slot_device(d, number):
+    """The partition of slot 0 or 1: by number, because an update brings the file system's label with it."""
+    if "rpi" in d.getVar("OVERRIDES").split(":"):
+        return "/dev/mmcblk0p%d" % (2 + number)
+    return "/dev/vda%d" % (1 + number)

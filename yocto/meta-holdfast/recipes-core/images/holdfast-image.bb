@@ -19,6 +19,7 @@ IMAGE_ROOTFS_MAXSIZE = "${@int(d.getVar('HOLDFAST_ROOT_MIB')) * 1024}"
 
 IMAGE_FEATURES += "read-only-rootfs"
 IMAGE_LINGUAS = ""
+# A boot loader that chooses a slot starts the kernel that is in it; qemu is given one on its command line.
 IMAGE_INSTALL = "\
     packagegroup-core-boot \
     holdfast \
@@ -26,6 +27,7 @@ IMAGE_INSTALL = "\
     e2fsprogs-e2fsck \
     e2fsprogs-resize2fs \
     ${@bb.utils.contains('BBFILE_COLLECTIONS', 'rauc', 'rauc', '', d)} \
+    ${@'holdfast-slots kernel-image' if holdfast_chooses_slots(d) else ''} \
 "
 IMAGE_FSTYPES:append:appliance = " ext4 wic.xz wic.bmap"
 WKS_FILE:appliance = "holdfast-${@'rpi' if 'rpi' in d.getVar('OVERRIDES').split(':') else 'qemu'}.wks.in"
