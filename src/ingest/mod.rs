@@ -6,6 +6,7 @@
 //! Adding one: a file (or folder) here, an arm in [`SourceConfig`] and in [`keep`]; the compiler lists
 //! what is missing then, and `src/config/example.toml` documents its keys.
 
+pub mod camera_error;
 pub mod certificates;
 pub mod command;
 pub mod fingerprint;
@@ -29,6 +30,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use camera_error::CameraError;
 pub use certificates::CameraCertificates;
 pub use raw::RawTees;
 

@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -18,12 +19,15 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::camera_error::CameraError;
 use super::certificates::CameraCertificates;
 use super::fingerprint::Fingerprint;
 use crate::base::sync::lock;
+use crate::stream::Stream;
 
 /// Which certificate of a camera is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +62,7 @@ pub(super) struct Camera<'a> {
 
 /// Why there is no TLS connection.
 #[derive(Debug)]
-pub(super) enum Refused {
+enum Refused {
     /// It shows this certificate, and another is believed.
     Certificate(Fingerprint),
     /// The authority's file cannot be used.
@@ -67,8 +71,34 @@ pub(super) enum Refused {
     Handshake,
 }
 
+/// Speaks TLS over `socket` for the pictures of `stream`, which is told whose certificate it is.
+/// `plain`: the scheme of the same without TLS.
+pub(super) async fn secured(
+    socket: TcpStream,
+    camera: Camera<'_>,
+    stream: &Stream,
+    plain: &'static str,
+    most: Duration,
+) -> Result<Socket, CameraError> {
+    let name = stream.name().to_string();
+    match timeout(most, connect(socket, camera)).await {
+        Ok(Ok((socket, shown))) => {
+            stream.set_certificate(shown.to_string());
+            Ok(Box::new(socket))
+        }
+        Ok(Err(Refused::Certificate(shown))) => {
+            Err(CameraError::Certificate { shown: shown.to_string(), stream: name })
+        }
+        Ok(Err(Refused::Authority)) => Err(CameraError::Authority { stream: name }),
+        Ok(Err(Refused::Handshake)) | Err(_) => {
+            let address = camera.address.to_owned();
+            Err(CameraError::NoTls { address, plain, stream: name })
+        }
+    }
+}
+
 /// Speaks TLS over `socket`; the certificate of the camera comes along.
-pub(super) async fn connect(
+async fn connect(
     socket: TcpStream,
     camera: Camera<'_>,
 ) -> Result<(TlsStream<TcpStream>, Fingerprint), Refused> {

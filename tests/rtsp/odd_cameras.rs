@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a camera does, and what has to be seen of it besides.
 type Oddity = (&'static str, fn(&Value) -> bool);
 
-const ODDITIES: [Oddity; 16] = [
+const ODDITIES: [Oddity; 18] = [
     ("is as it should be", is_plain),
     ("tells no parameter sets", is_plain),
     ("describes metadata first, two videos and sound that is not carried", |told| {
@@ -36,6 +36,8 @@ const ODDITIES: [Oddity; 16] = [
     ("changes its SSRC with each packet", is_plain),
     ("sends packets twice", is_plain),
     ("sends packets out of order", is_plain),
+    ("pads its packets, extends their headers and names contributors", is_plain),
+    ("changes a parameter set within a group of pictures", is_plain),
     ("sends sound that it does not describe", is_foreign),
     ("sends slices of another payload type", is_foreign),
     ("has a clock that is a day off", |told| told["clock"] == "arrival"),
@@ -82,7 +84,7 @@ fn every_picture_of_an_odd_camera_is_recorded() {
     }
     assert_eq!(daemon.get("/api/v1/health")["status"], "ok");
     let logs = daemon.logs();
-    let off = |line: &&str| line.contains("sender's clock is off") && line.contains("stream=cam15");
+    let off = |line: &&str| line.contains("sender's clock is off") && line.contains("stream=cam17");
     let told = logs.lines().filter(off).count();
     assert_eq!(told, 1, "a wrong clock is reported once:\n{logs}");
     assert!(daemon.stop().success());

@@ -16,11 +16,12 @@ use crate::base::limits::{
     PULL_IDLE_TIME_MAX, PULL_READ_BYTES, SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::time::BootTime;
+use crate::ingest::camera_error::CameraError;
 use crate::ingest::jpeg::{JpegEncoder, JpegError};
 use crate::ingest::raw::RawError;
 use crate::ingest::rtp::FloodGate;
 use crate::ingest::run::CaptureStamp;
-use crate::ingest::tls::{self, Refused, Socket};
+use crate::ingest::tls::{self, Socket};
 use crate::media::{Captured, ClockSource};
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
@@ -111,14 +112,16 @@ impl Connection<'_> {
             let wrong = match head.status {
                 200..=299 => return Ok(()),
                 401 if self.config.credentials.is_none() => {
-                    MjpegError::CredentialsMissing { stream }
+                    CameraError::CredentialsMissing { stream }.into()
                 }
                 401 => match Challenge::best(head.all("WWW-Authenticate")) {
-                    Some(offered) if challenge.is_none() || offered.is_stale() => {
+                    Some(offered)
+                        if challenge.as_ref().is_none_or(|old| offered.may_follow(old)) =>
+                    {
                         challenge = Some(offered);
                         continue;
                     }
-                    _ => MjpegError::Refused { stream },
+                    _ => CameraError::Refused { stream }.into(),
                 },
                 301 | 302 | 303 | 307 | 308 => match moved(&url, &head) {
                     Ok(to) => {
@@ -192,7 +195,8 @@ impl Connection<'_> {
             Err(_) => "it does not answer".to_owned(),
         };
         let (address, stream) = (self.config.address(), self.stream.name().to_string());
-        Err(RawError::Source(MjpegError::Unreachable { address, detail, stream }))
+        let unreachable = CameraError::Unreachable { address, detail, stream };
+        Err(RawError::Source(unreachable.into()))
     }
 
     /// Speaks TLS over `socket`, if the camera's certificate is believed.
@@ -204,22 +208,8 @@ impl Connection<'_> {
             trust: &self.config.trust,
             known: &self.config.known,
         };
-        let stream = self.stream.name().to_string();
-        let address = self.config.address();
-        match timeout(PULL_CONNECT_TIME_MAX, tls::connect(socket, camera)).await {
-            Ok(Ok((socket, shown))) => {
-                self.stream.set_certificate(shown.to_string());
-                Ok(Box::new(socket))
-            }
-            Ok(Err(Refused::Certificate(shown))) => {
-                let shown = shown.to_string();
-                Err(RawError::Source(MjpegError::Certificate { shown, stream }))
-            }
-            Ok(Err(Refused::Authority)) => Err(RawError::Source(MjpegError::Authority { stream })),
-            Ok(Err(Refused::Handshake)) | Err(_) => {
-                Err(RawError::Source(MjpegError::NoTls { address, stream }))
-            }
-        }
+        let secured = tls::secured(socket, camera, &self.stream, "http", PULL_CONNECT_TIME_MAX);
+        secured.await.map_err(|error| RawError::Source(error.into()))
     }
 
     /// Reads what there is; `false` when nothing more will come.

@@ -5,40 +5,16 @@
 use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
+use crate::ingest::camera_error::CameraError;
 use crate::ingest::jpeg::JpegError;
 use crate::wire::mjpeg::NoPictures;
 
 /// Why a run ended. `Display` is for people; `stream` is the stream's name.
 #[derive(Debug, thiserror::Error)]
 pub enum MjpegError {
-    /// No connection.
-    #[error(
-        "Cannot reach the camera at {address}: {detail}. Check its power, its network and `url` of stream '{stream}'."
-    )]
-    Unreachable {
-        /// Host and port.
-        address: String,
-        /// What the system says.
-        detail: String,
-        /// Which stream.
-        stream: String,
-    },
-    /// Status 401 without, or in spite of, a user name and password.
-    #[error(
-        "The camera refuses the user name or password. Check `username` and `password` of stream '{stream}'."
-    )]
-    Refused {
-        /// Which stream.
-        stream: String,
-    },
-    /// The same where the configuration has none.
-    #[error(
-        "The camera asks for a user name and password. Set `username` and `password` of stream '{stream}'."
-    )]
-    CredentialsMissing {
-        /// Which stream.
-        stream: String,
-    },
+    /// It cannot be spoken to.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
     /// Another status.
     #[error(
         "The camera answers with status {status}. Check the path in `url` of stream '{stream}'."
@@ -96,34 +72,6 @@ pub enum MjpegError {
         /// What is accepted.
         max_mib_per_sec: u64,
     },
-    /// The camera's certificate is not the one that is believed.
-    #[error(
-        "The camera shows a certificate that is not the one expected. If it was changed on purpose, set `tls = {{ fingerprint = \"{shown}\" }}` in the source of stream '{stream}'."
-    )]
-    Certificate {
-        /// SHA-256 of the one that it shows.
-        shown: String,
-        /// Which stream.
-        stream: String,
-    },
-    /// The authority that is to vouch for it cannot be read.
-    #[error(
-        "The file that `tls` of stream '{stream}' names as `ca` cannot be read, or holds no certificate in PEM."
-    )]
-    Authority {
-        /// Which stream.
-        stream: String,
-    },
-    /// No TLS where it was to be.
-    #[error(
-        "What answers at {address} speaks no TLS that is known here. Set `url` of stream '{stream}' to http://, or look for an update of the camera."
-    )]
-    NoTls {
-        /// Host and port.
-        address: String,
-        /// Which stream.
-        stream: String,
-    },
     /// Its pictures cannot be encoded.
     #[error(transparent)]
     Jpeg(#[from] JpegError),
@@ -132,8 +80,8 @@ pub enum MjpegError {
 impl Fault for MjpegError {
     fn class(&self) -> Class {
         match self {
-            Self::Refused { .. } | Self::CredentialsMissing { .. } => Class::Refused,
-            Self::Unreachable { .. } | Self::Stalled { .. } | Self::Closed => Class::Network,
+            Self::Camera(error) => error.class(),
+            Self::Stalled { .. } | Self::Closed => Class::Network,
             _ => Class::Peer,
         }
     }

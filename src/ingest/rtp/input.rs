@@ -14,6 +14,7 @@ use super::depacketize::Depacketizer;
 use super::flood::FloodGate;
 use super::frame::Unpacked;
 use super::run::{FrameProgress, RunBuilder, TrackSpec};
+use super::sources::Sources;
 use super::stamps::Stamps;
 use super::units::{QueuedPacket, Units};
 use crate::base::limits::SDP_MEDIA_MAX;
@@ -51,6 +52,7 @@ pub(crate) struct TrackInput {
     stamps: Stamps,
     ssrc: Option<u32>,
     last_sequence: u16,
+    sources: Sources,
     reception: Option<ReceiverStats>,
     /// A report of a sender of whom no packet came yet.
     early: Option<SenderTime>,
@@ -368,6 +370,7 @@ impl TrackInput {
             stamps: Stamps::new(spec.clock_rate),
             ssrc: None,
             last_sequence: 0,
+            sources: Sources::default(),
             reception: None,
             early: None,
             depacketizer,
@@ -381,6 +384,9 @@ impl TrackInput {
         if packet.payload_type != self.payload_type {
             // It may have had a number of this track's sequence.
             self.order.absent(packet.ssrc, packet.sequence);
+            return Taken::Foreign;
+        }
+        if !self.sources.takes(now, packet.ssrc, packet.sequence) {
             return Taken::Foreign;
         }
         let packet = match self.order.pass(packet) {

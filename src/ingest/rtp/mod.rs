@@ -24,6 +24,7 @@ mod picture_order;
 mod run;
 #[cfg(test)]
 mod sound_packets;
+mod sources;
 mod stamps;
 mod units;
 

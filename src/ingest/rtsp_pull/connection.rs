@@ -124,8 +124,10 @@ impl<'a> PullConnection<'a> {
         let (mut buffer, mut room) = (vec![0; PULL_READ_BYTES], vec![0; DATAGRAM_BYTES_MAX]);
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
+        // Nothing is overdue before everything that came was looked at.
+        let mut is_idle = false;
         loop {
-            let until = self.settle().await?;
+            let until = self.settle(is_idle).await?;
             let now = self.context.clock.boot();
             let wait = until.map_or(Duration::from_secs(1), |until| until.since(now));
             let due = Instant::now() + wait;
@@ -135,7 +137,9 @@ impl<'a> PullConnection<'a> {
                 timer.as_mut().reset(due);
             }
             let reads = self.session.wants_bytes();
+            is_idle = false;
             tokio::select! {
+                biased;
                 read = read(&mut self.link, &mut buffer), if reads => match read {
                     Ok(length) if length > 0 => self.session.receive(&buffer[..length]),
                     _ => {
@@ -146,14 +150,14 @@ impl<'a> PullConnection<'a> {
                 came = udp::receive(&self.ports, &mut room), if !self.ports.is_empty() => {
                     self.datagrams(came, &mut room)?;
                 }
-                () = &mut timer => {}
+                () = &mut timer => is_idle = true,
             }
             self.context.heartbeat.beat();
         }
     }
 
     /// Does what the session wants until it rests; when to look again.
-    async fn settle(&mut self) -> Result<Option<BootTime>, PullError> {
+    async fn settle(&mut self, is_idle: bool) -> Result<Option<BootTime>, PullError> {
         let mut now = self.now();
         let until = loop {
             match self.session.poll(now.boot) {
@@ -173,7 +177,7 @@ impl<'a> PullConnection<'a> {
             }
         };
         self.flush().await?;
-        let due = self.media_time(now)?;
+        let due = self.media_time(now, is_idle)?;
         if let (Some(encoder), Some(input)) = (&mut self.encoder, &mut self.input) {
             for (jpeg, taken) in input.take_pictures() {
                 encoder.put(jpeg, taken).await?;
@@ -183,13 +187,15 @@ impl<'a> PullConnection<'a> {
         Ok([until, due].into_iter().flatten().reduce(BootTime::min))
     }
 
-    /// Publishes what is in turn, reports what is due, and looks at what is overdue.
-    fn media_time(&mut self, now: Now) -> Result<Option<BootTime>, PullError> {
+    /// Publishes what is in turn, reports what is due, and looks at what is overdue if nothing is
+    /// left to read.
+    fn media_time(&mut self, now: Now, is_idle: bool) -> Result<Option<BootTime>, PullError> {
         let bounds = self.config.bounds;
         let Some(input) = &mut self.input else { return Ok(None) };
         input.advance(now);
         match input.overdue(now.boot, bounds.first_frame, bounds.idle) {
             None => {}
+            Some(_) if !is_idle => {}
             Some(Overdue::Next(waited)) => return Err(PullError::Stalled { waited }),
             Some(Overdue::First(what)) => {
                 return Err(PullError::NoFirstFrame { what, waited: bounds.first_frame });

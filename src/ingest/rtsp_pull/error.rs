@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
+use crate::ingest::camera_error::CameraError;
 use crate::ingest::jpeg::JpegError;
 use crate::ingest::raw::RawError;
 use crate::wire::rtsp::client::{ClientRequest, SessionEnd, TunnelRefusal};
@@ -46,22 +47,9 @@ impl std::fmt::Display for PullStep {
 /// Why a run ended. `Display` is for people; `stream` is the stream's name.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// Status 401 in spite of a user name and password.
-    #[error(
-        "The camera refuses the user name or password. Check `username` and `password` of stream '{stream}'."
-    )]
-    Refused {
-        /// Which stream.
-        stream: String,
-    },
-    /// Status 401, and the configuration has no user name.
-    #[error(
-        "The camera asks for a user name and password. Set `username` and `password` of stream '{stream}'."
-    )]
-    CredentialsMissing {
-        /// Which stream.
-        stream: String,
-    },
+    /// It cannot be spoken to.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
     /// Status 403.
     #[error(
         "The camera does not let this user see the stream. Give the user of stream '{stream}' the right to view it, or use another."
@@ -124,46 +112,6 @@ pub enum PullError {
         step: PullStep,
         /// What it said.
         status: u16,
-    },
-    /// No connection.
-    #[error(
-        "Cannot reach the camera at {address}: {detail}. Check its power, its network and `url` of stream '{stream}'."
-    )]
-    Unreachable {
-        /// Host and port.
-        address: String,
-        /// What the system says.
-        detail: String,
-        /// Which stream.
-        stream: String,
-    },
-    /// It shows a certificate that is not believed.
-    #[error(
-        "The camera shows a certificate that is not the one expected. If it was changed on purpose, set `tls = {{ fingerprint = \"{shown}\" }}` in the source of stream '{stream}'."
-    )]
-    Certificate {
-        /// SHA-256 of the certificate that it shows.
-        shown: String,
-        /// Which stream.
-        stream: String,
-    },
-    /// The authority that is to vouch for it cannot be read.
-    #[error(
-        "The file that `tls` of stream '{stream}' names as `ca` cannot be read, or holds no certificate in PEM."
-    )]
-    Authority {
-        /// Which stream.
-        stream: String,
-    },
-    /// No TLS where it was to be.
-    #[error(
-        "The device at {address} speaks no known version of TLS. Set `url` of stream '{stream}' to rtsp://, or look for an update of the camera."
-    )]
-    NoTls {
-        /// Host and port.
-        address: String,
-        /// Which stream.
-        stream: String,
     },
     /// Connected, but a request got no answer.
     #[error("The camera at {address} does not answer {step} within {} s.", waited.as_secs_f32())]
@@ -238,12 +186,9 @@ pub enum PullError {
 impl Fault for PullError {
     fn class(&self) -> Class {
         match self {
-            Self::Refused { .. } | Self::CredentialsMissing { .. } | Self::Forbidden { .. } => {
-                Class::Refused
-            }
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Closed | Self::TornDown => {
-                Class::Network
-            }
+            Self::Camera(error) => error.class(),
+            Self::Forbidden { .. } => Class::Refused,
+            Self::Silent { .. } | Self::Closed | Self::TornDown => Class::Network,
             Self::Jpeg(error) => error.class(),
             _ => Class::Peer,
         }
@@ -270,8 +215,8 @@ impl PullError {
     pub(super) fn from_refusal(why: TunnelRefusal, whom: &Whom) -> Self {
         let (stream, address) = (whom.stream.clone(), whom.address.clone());
         match why {
-            TunnelRefusal::CredentialsMissing => Self::CredentialsMissing { stream },
-            TunnelRefusal::CredentialsRefused => Self::Refused { stream },
+            TunnelRefusal::CredentialsMissing => CameraError::CredentialsMissing { stream }.into(),
+            TunnelRefusal::CredentialsRefused => CameraError::Refused { stream }.into(),
             TunnelRefusal::UnknownAuthentication => Self::UnknownAuthentication,
             TunnelRefusal::Status(403) => Self::Forbidden { stream },
             TunnelRefusal::Status(_) | TunnelRefusal::NotHttp => Self::NoTunnel { address, stream },
@@ -282,13 +227,13 @@ impl PullError {
     pub(super) fn from_ending(why: SessionEnd, whom: &Whom) -> Self {
         let (stream, address) = (whom.stream.clone(), whom.address.clone());
         match why {
-            SessionEnd::CredentialsRefused => Self::Refused { stream },
+            SessionEnd::CredentialsRefused => CameraError::Refused { stream }.into(),
             SessionEnd::UnknownAuthentication => Self::UnknownAuthentication,
             SessionEnd::Status { status: 401, .. } if whom.has_credentials => {
-                Self::Refused { stream }
+                CameraError::Refused { stream }.into()
             }
             SessionEnd::CredentialsMissing | SessionEnd::Status { status: 401, .. } => {
-                Self::CredentialsMissing { stream }
+                CameraError::CredentialsMissing { stream }.into()
             }
             SessionEnd::Status { status: 403, .. } => Self::Forbidden { stream },
             SessionEnd::Status { status: 404, .. } => Self::NotFound { stream },
@@ -328,7 +273,7 @@ mod tests {
 
     #[test]
     fn refused_credentials_read_as_a_person_would_say_it() {
-        let error = PullError::Refused { stream: "gate".into() };
+        let error = PullError::from(CameraError::Refused { stream: "gate".into() });
         assert_eq!(
             error.to_string(),
             "The camera refuses the user name or password. Check `username` and `password` of stream 'gate'."

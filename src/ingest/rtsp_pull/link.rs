@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use super::error::{PullError, PullStep, Whom};
 use super::{PullConfig, PullTransport};
 use crate::base::limits::{PULL_READ_BYTES, RTSP_HEAD_BYTES_MAX};
-use crate::ingest::tls::{self, Refused, Socket};
+use crate::ingest::camera_error::CameraError;
+use crate::ingest::tls::{self, Socket};
 use crate::stream::Stream;
 use crate::wire::rtsp::client::{HttpTunnel, TunnelAnswer};
 
@@ -59,7 +60,7 @@ impl<'a> Dialer<'a> {
             Err(_) => "it does not answer".to_owned(),
         };
         let (address, stream) = (self.whom.address.clone(), self.whom.stream.clone());
-        Err(PullError::Unreachable { address, detail, stream })
+        Err(CameraError::Unreachable { address, detail, stream }.into())
     }
 
     async fn secured(self, socket: TcpStream) -> Result<Socket, PullError> {
@@ -73,19 +74,7 @@ impl<'a> Dialer<'a> {
             trust: &config.trust,
             known: &config.known,
         };
-        let connected = timeout(config.bounds.connect, tls::connect(socket, camera)).await;
-        let (address, name) = (whom.address.clone(), whom.stream.clone());
-        match connected {
-            Ok(Ok((socket, shown))) => {
-                stream.set_certificate(shown.to_string());
-                Ok(Box::new(socket))
-            }
-            Ok(Err(Refused::Certificate(shown))) => {
-                Err(PullError::Certificate { shown: shown.to_string(), stream: name })
-            }
-            Ok(Err(Refused::Authority)) => Err(PullError::Authority { stream: name }),
-            Ok(Err(Refused::Handshake)) | Err(_) => Err(PullError::NoTls { address, stream: name }),
-        }
+        Ok(tls::secured(socket, camera, stream, "rtsp", config.bounds.connect).await?)
     }
 
     fn host(self) -> &'a str {

@@ -15,6 +15,7 @@ use crate::base::Stop;
 use crate::base::fault::{Class, Fault};
 use crate::base::name::StreamName;
 use crate::base::time::SystemClock;
+use crate::ingest::CameraError;
 use crate::media::{AccessUnit, CodecParams, RunId, Shape};
 use crate::stream::{Allowance, Next, StreamState, Subscriber};
 use crate::supervise::{Supervisor, TaskSpec};
@@ -214,12 +215,12 @@ async fn refused_credentials_are_refused_not_broken() {
     };
     let url = camera(refuse, Vec::new(), false).await;
     let error = ended(&url).await;
-    assert!(matches!(error, PullError::CredentialsMissing { .. }), "{error}");
+    assert!(matches!(error, PullError::Camera(CameraError::CredentialsMissing { .. })), "{error}");
     let mut config = config(&url);
     config.username = Some("viewer".into());
     config.password = Some(Secret::new("hunter2"));
     let error = life(&config, &stream()).await;
-    assert!(matches!(error, PullError::Refused { .. }), "{error}");
+    assert!(matches!(error, PullError::Camera(CameraError::Refused { .. })), "{error}");
     assert_eq!(error.class(), Class::Refused);
     assert!(!format!("{error:?} {error} {config:?}").contains("hunter2"));
 }

@@ -81,7 +81,8 @@ impl Fragmenter {
     /// Takes the next unit; `tracks` are the stream's current ones.
     ///
     /// Returns the fragment that the unit ends. A unit of a new run, or with new parameters, ends
-    /// it whatever it is; then units are skipped until one at which a reader can begin.
+    /// it whatever it is; then units are skipped until one at which a reader can begin, unless the
+    /// decoder stays the same: new sets are in the unit itself.
     pub(super) fn push(
         &mut self,
         unit: Arc<AccessUnit>,
@@ -98,8 +99,7 @@ impl Fragmenter {
         }
         if self.changes_params(&unit) || self.is_misdescribed(&unit) {
             cut = cut.or_else(|| self.flush(None));
-            self.adopt(&unit, tracks);
-            self.begun = false;
+            self.begun &= self.adopt(&unit, tracks);
         }
         let known = usize::from(unit.track.0) < self.tracks.len();
         if !known || !self.begun && !unit.random_access() {
@@ -205,8 +205,8 @@ impl Fragmenter {
     }
 
     /// Takes over the parameters of `unit`, and those of the other tracks as the stream has
-    /// them now.
-    fn adopt(&mut self, unit: &AccessUnit, tracks: Option<&Tracks>) {
+    /// them now. Whether a decoder of those before takes them as they come.
+    fn adopt(&mut self, unit: &AccessUnit, tracks: Option<&Tracks>) -> bool {
         let mut params: Vec<_> = match tracks.filter(|tracks| tracks.run == unit.run) {
             Some(tracks) => tracks.list.iter().map(|track| Arc::clone(&track.params)).collect(),
             None => std::mem::take(&mut self.tracks),
@@ -215,7 +215,7 @@ impl Fragmenter {
         let at = usize::from(unit.track.0);
         if at > params.len() {
             // An unannounced track cannot be written until it is announced.
-            return;
+            return false;
         }
         match params.get_mut(at) {
             Some(known) => *known = Arc::clone(&unit.params),
@@ -223,8 +223,8 @@ impl Fragmenter {
         }
         // What differs in the content of parameter sets alone is carried by the samples, so that
         // a camera whose sets change with every key frame does not take a slot for each.
-        let is_alike =
-            self.is_described(&params) || self.is_settling(unit) && self.is_carried(&params);
+        let is_described = self.is_described(&params);
+        let is_alike = is_described || self.is_settling(unit) && self.is_carried(&params);
         if !is_alike {
             self.init = init_segment(&Tracks::new(unit.run, params.iter().cloned()));
             // The first description is no change.
@@ -235,6 +235,7 @@ impl Fragmenter {
         }
         self.outdated = is_alike && (self.outdated || params != self.described);
         self.tracks = params;
+        is_described
     }
 
     /// `unit` with the parameter sets that it needs in front, where it does not carry them and the

@@ -107,6 +107,22 @@ fn new_parameters_bring_a_new_init_segment_at_a_key_frame() {
 }
 
 #[test]
+fn sets_that_change_within_a_group_skip_no_picture() {
+    let (mut cutter, first) = (Fragmenter::default(), video(0x33));
+    let higher = video(0x34);
+    assert_ne!(first, higher);
+    let mut cuts: Vec<CutFragment> = Vec::new();
+    for (at, params) in [&first, &first, &higher, &higher, &first].into_iter().enumerate() {
+        let at = u64::try_from(at).unwrap();
+        cuts.extend(cutter.push(unit(1, 0, params, at * 40, at % 4 == 0), None));
+    }
+    cuts.extend(cutter.flush(None));
+    let told: Vec<_> = cuts.iter().map(|cut| (cut.fragment.samples, cut.run_start)).collect();
+    assert_eq!(told, [(2, true), (2, false), (1, false)]);
+    assert!(cuts.iter().all(|cut| cut.init == cuts[0].init && !cut.loss_before));
+}
+
+#[test]
 fn sets_that_change_with_every_key_frame_are_carried_by_the_samples() {
     let mut cutter = Fragmenter::default();
     let sps = [0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];

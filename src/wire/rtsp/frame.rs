@@ -219,6 +219,12 @@ impl Framer {
         &self.buffer
     }
 
+    /// Takes that many bytes away unread.
+    pub(super) fn pass_over(&mut self, bytes: usize) {
+        self.buffer.advance(bytes);
+        self.searched = 0;
+    }
+
     /// A message whose head is whole and whose body is not, with what there is of the body: for a
     /// camera that said too great a length. Forgets everything else.
     pub(super) fn cut_short(&mut self) -> Option<Message> {

@@ -18,6 +18,8 @@ pub fn eat(bytes: &[u8]) {
     client.hear(b"RTSP/1.0 200 OK\r\n\r\n");
     let head = format!("RTSP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len());
     client.hear(&[head.as_bytes(), bytes].concat());
+    // One that may be cut off is waited for.
+    client.pass(1);
     for _ in 0..4 {
         client.hear(b"RTSP/1.0 200 OK\r\nSession: 7\r\n\r\n");
     }

@@ -193,6 +193,16 @@ fn packed(nals: &[Vec<u8>], n: usize) -> Vec<Packet> {
     packets
 }
 
+/// The parameter sets of `first`, a key frame, of the next level, in front of picture `n`.
+fn higher_level(first: &[Vec<u8>], n: usize) -> Vec<Packet> {
+    let is_set = |nal: &&Vec<u8>| matches!(nal[0] & NAL_KIND, 7 | 8);
+    let mut sets: Vec<Vec<u8>> = first.iter().filter(is_set).cloned().collect();
+    for sps in sets.iter_mut().filter(|nal| nal[0] & NAL_KIND == 7) {
+        sps[3] += 1;
+    }
+    packed(&sets, n).into_iter().map(|packet| Packet { mark: false, ..packet }).collect()
+}
+
 /// The same as this camera sends them.
 fn oddly(mut packets: Vec<Packet>, n: usize, odd: &str) -> Vec<Packet> {
     let group = u32::try_from(n / 25).unwrap();
@@ -235,13 +245,16 @@ fn film(socket: &mut TcpStream, clip: &Clip, odd: &str, channel: u8) -> std::io:
     let (begun, mut sequence) = (Instant::now(), 100_u16);
     for (n, nals) in clip.pictures.iter().enumerate() {
         let mut packets = oddly(packed(nals, n), n, odd);
+        if odd == "changes a parameter set within a group of pictures" && n % 25 == 12 {
+            packets.splice(..0, higher_level(&clip.pictures[0], n));
+        }
         if n % 50 == 0 {
             socket.write_all(&report(&packets[0], channel + 1, odd))?;
         }
         packets.extend(foreign(n, odd));
         let mut framed: Vec<Vec<u8>> = Vec::new();
         for packet in &packets {
-            framed.push(wired(packet, sequence, channel));
+            framed.push(wired(packet, sequence, channel, odd));
             sequence = sequence.wrapping_add(1);
         }
         match odd {
@@ -270,12 +283,20 @@ fn framing(channel: u8, packet: &[u8]) -> Vec<u8> {
     [&[b'$', channel], &length[..], packet].concat()
 }
 
-fn wired(packet: &Packet, sequence: u16, channel: u8) -> Vec<u8> {
-    let mut bytes = vec![0x80, u8::from(packet.mark) << 7 | packet.kind];
+fn wired(packet: &Packet, sequence: u16, channel: u8, odd: &str) -> Vec<u8> {
+    let is_full = odd == "pads its packets, extends their headers and names contributors";
+    let first = if is_full { 0xb1 } else { 0x80 };
+    let mut bytes = vec![first, u8::from(packet.mark) << 7 | packet.kind];
     bytes.extend_from_slice(&sequence.to_be_bytes());
     bytes.extend_from_slice(&packet.ticks.to_be_bytes());
     bytes.extend_from_slice(&packet.ssrc.to_be_bytes());
+    if is_full {
+        bytes.extend_from_slice(b"SRC1EX\0\x01EXT.");
+    }
     bytes.extend_from_slice(&packet.payload);
+    if is_full {
+        bytes.extend_from_slice(b"\0\0\x03");
+    }
     framing(channel, &bytes)
 }
 

@@ -23,6 +23,7 @@ use crate::base::limits::{TRIAL_LOOKUP_TIME_MAX, TRIAL_PICTURE_TIME_MAX, TRIAL_P
 use crate::base::name::StreamName;
 use crate::base::network::{is_door_of_others, may_be_reached};
 use crate::base::secret::Secret;
+use crate::ingest::CameraError;
 use crate::ingest::mjpeg::{MjpegConfig, MjpegError};
 use crate::ingest::rtsp_pull::{PullConfig, PullError, PullTransport};
 use crate::ingest::trial::{self, Trial, TrialCamera, TrialError};
@@ -169,21 +170,34 @@ const FLOODED: (&str, &str) = ("flooded", "The camera sends too much data. Lower
 const NO_PICTURE: (&str, &str) =
     ("no_picture", "The camera answers, but sends no picture that can be shown.");
 
-fn mjpeg_words(error: &MjpegError) -> (&'static str, &'static str) {
+fn camera_words(error: &CameraError) -> (&'static str, &'static str) {
     match error {
-        MjpegError::Refused { .. } => {
+        CameraError::Refused { .. } => {
             ("credentials", "The camera refuses the user name or password.")
         }
-        MjpegError::CredentialsMissing { .. } => {
+        CameraError::CredentialsMissing { .. } => {
             ("credentials", "The camera asks for a user name and password.")
         }
+        CameraError::Unreachable { .. } => UNREACHABLE,
+        CameraError::Certificate { .. } | CameraError::Authority { .. } => NOT_TRUSTED,
+        CameraError::NoTls { plain: "rtsp", .. } => {
+            ("no_tls", "The camera speaks no known version of TLS. Try its rtsp:// address.")
+        }
+        CameraError::NoTls { .. } => {
+            ("no_tls", "The camera speaks no known version of TLS. Try its http:// address.")
+        }
+    }
+}
+
+fn mjpeg_words(error: &MjpegError) -> (&'static str, &'static str) {
+    match error {
+        MjpegError::Camera(error) => camera_words(error),
         MjpegError::Status { .. } => {
             ("no_such_stream", "The camera has no such stream. Check the path of the address.")
         }
         MjpegError::Redirected { .. } => {
             ("moved", "The camera says that the stream is elsewhere. Ask it for the right address.")
         }
-        MjpegError::Unreachable { .. } => UNREACHABLE,
         MjpegError::NoPictures { .. } => {
             ("not_a_camera", "What answers at this address sends no JPEG pictures.")
         }
@@ -192,10 +206,6 @@ fn mjpeg_words(error: &MjpegError) -> (&'static str, &'static str) {
             "The address gives one picture and ends. Use that of the camera's MJPEG stream.",
         ),
         MjpegError::Stalled { .. } | MjpegError::Closed => NO_PICTURE,
-        MjpegError::Certificate { .. } | MjpegError::Authority { .. } => NOT_TRUSTED,
-        MjpegError::NoTls { .. } => {
-            ("no_tls", "The camera speaks no known version of TLS. Try its http:// address.")
-        }
         MjpegError::Flooded { .. } => FLOODED,
         MjpegError::Jpeg(_) => NOT_ENCODED,
     }
@@ -203,12 +213,7 @@ fn mjpeg_words(error: &MjpegError) -> (&'static str, &'static str) {
 
 fn rtsp_words(error: &PullError) -> (&'static str, &'static str) {
     match error {
-        PullError::Refused { .. } => {
-            ("credentials", "The camera refuses the user name or password.")
-        }
-        PullError::CredentialsMissing { .. } => {
-            ("credentials", "The camera asks for a user name and password.")
-        }
+        PullError::Camera(error) => camera_words(error),
         PullError::Forbidden { .. } => {
             ("credentials", "The camera does not let this user see the stream.")
         }
@@ -236,11 +241,7 @@ fn rtsp_words(error: &PullError) -> (&'static str, &'static str) {
             "The camera offers none of H.264, H.265, JPEG, AAC, G.711 and Opus. Set it to H.264.",
         ),
         PullError::NoFirstFrame { .. } | PullError::Stalled { .. } => NO_PICTURE,
-        PullError::Unreachable { .. } | PullError::Silent { .. } => UNREACHABLE,
-        PullError::Certificate { .. } | PullError::Authority { .. } => NOT_TRUSTED,
-        PullError::NoTls { .. } => {
-            ("no_tls", "The camera speaks no known version of TLS. Try its rtsp:// address.")
-        }
+        PullError::Silent { .. } => UNREACHABLE,
         PullError::Jpeg(_) => NOT_ENCODED,
         PullError::Flooded { .. } => FLOODED,
         PullError::Status { .. }

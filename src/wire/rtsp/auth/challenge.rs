@@ -67,7 +67,7 @@ impl Challenge {
     }
 
     /// How much better it is than others; equal for the same scheme and hash.
-    pub(crate) fn strength(&self) -> u8 {
+    fn strength(&self) -> u8 {
         match self {
             Self::Digest { algorithm: Algorithm::Sha256, .. } => 2,
             Self::Digest { algorithm: Algorithm::Md5, .. } => 1,
@@ -104,8 +104,14 @@ impl Challenge {
     }
 
     /// Whether the peer says that only the nonce was too old.
-    pub(crate) fn is_stale(&self) -> bool {
+    fn is_stale(&self) -> bool {
         matches!(self, Self::Digest { stale: true, .. })
+    }
+
+    /// Whether a peer that refused what `answered` got may take what this gets: it has another nonce
+    /// because the one before was too old, or it is of another scheme.
+    pub(crate) fn may_follow(&self, answered: &Self) -> bool {
+        self.is_stale() || self.strength() != answered.strength()
     }
 
     /// The value of an Authorization header for `method` of `uri`, the `count`th with this nonce.

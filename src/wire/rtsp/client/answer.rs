@@ -132,15 +132,15 @@ pub(super) fn controls(base: &str, others: [&str; 2], told: Option<&str>) -> Vec
     urls
 }
 
-/// The body behind `chunks` (RFC 9112 §7.1), and whether it is whole.
-pub(super) fn unchunked(chunks: &[u8]) -> (Vec<u8>, bool) {
+/// The body behind `chunks` (RFC 9112 §7.1), and, if it is whole, where they end.
+pub(super) fn unchunked(chunks: &[u8]) -> (Vec<u8>, Option<usize>) {
     let (mut body, mut rest) = (Vec::new(), chunks);
     while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
         let line = String::from_utf8_lossy(&rest[..end]);
         let size = line.split(';').next().unwrap_or_default().trim();
         rest = &rest[end + 1..];
         match usize::from_str_radix(size, 16) {
-            Ok(0) => return (body, true),
+            Ok(0) => return (body, Some(chunks.len() - rest.len())),
             Ok(size) => {
                 let (chunk, behind) = rest.split_at(size.min(rest.len()));
                 body.extend_from_slice(chunk);
@@ -151,7 +151,7 @@ pub(super) fn unchunked(chunks: &[u8]) -> (Vec<u8>, bool) {
             Err(_) => break,
         }
     }
-    (body, false)
+    (body, None)
 }
 
 /// Where a Location leads, if it is on the host of `from`, or at `peer`, the address of that
@@ -225,10 +225,11 @@ mod tests {
 
     #[test]
     fn chunks_are_put_together_as_far_as_they_go() {
-        let whole = (b"v=0\r\nm=x".to_vec(), true);
-        assert_eq!(unchunked(b"5\r\nv=0\r\n\r\n3;x=y\r\nm=x\r\n0\r\n\r\n"), whole);
-        assert_eq!(unchunked(b"A\r\nv=0"), (b"v=0".to_vec(), false));
-        assert_eq!(unchunked(b"ffffffffffffffffff\r\nv"), (Vec::new(), false));
+        let chunks = b"5\r\nv=0\r\n\r\n3;x=y\r\nm=x\r\n0\r\n";
+        assert_eq!(unchunked(chunks), (b"v=0\r\nm=x".to_vec(), Some(chunks.len())));
+        assert_eq!(unchunked(&[chunks, &b"\r\nRTSP/1.0"[..]].concat()).1, Some(chunks.len()));
+        assert_eq!(unchunked(b"A\r\nv=0"), (b"v=0".to_vec(), None));
+        assert_eq!(unchunked(b"ffffffffffffffffff\r\nv"), (Vec::new(), None));
     }
 
     #[test]

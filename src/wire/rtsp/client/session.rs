@@ -427,8 +427,8 @@ impl ClientSession {
             };
         };
         // Another nonce, or another scheme than the one that was answered.
-        let before = self.login.challenge.as_ref().map(Challenge::strength);
-        let is_other = challenge.is_stale() || before != Some(challenge.strength());
+        let is_other =
+            self.login.challenge.as_ref().is_none_or(|answered| challenge.may_follow(answered));
         if waiting.retries > 0 && !(is_other && waiting.retries < 3) {
             return self.leave(SessionEnd::CredentialsRefused);
         }

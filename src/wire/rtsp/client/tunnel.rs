@@ -158,7 +158,9 @@ impl HttpTunnel {
             .collect();
         let challenge = Challenge::best(offers.iter().map(String::as_str))
             .ok_or(TunnelRefusal::UnknownAuthentication)?;
-        if self.logins > 0 && !(challenge.is_stale() && self.logins < LOGINS_MAX) {
+        let is_other =
+            self.challenge.as_ref().is_none_or(|answered| challenge.may_follow(answered));
+        if self.logins > 0 && !(is_other && self.logins < LOGINS_MAX) {
             return Err(TunnelRefusal::CredentialsRefused);
         }
         self.logins += 1;

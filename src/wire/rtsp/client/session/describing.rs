@@ -31,13 +31,10 @@ pub(super) struct Gathering {
 impl ClientSession {
     /// The answer to DESCRIBE came.
     pub(super) fn description_came(&mut self, now: BootTime, message: Message) {
-        // Neither a further line of it nor the rest of one is a message.
-        let rest = self.framer.rest();
-        let goes_on = matches!(rest.trim_ascii_start(), [b'a'..=b'z', b'=', ..]);
-        let is_cut = !matches!(message.body[..], [] | [.., b'\n'])
-            && !matches!(rest, [] | [b'\r' | b'\n' | b'$', ..])
-            && !rest.starts_with(b"RTSP/");
-        if !(message.open_ended || goes_on || is_cut) {
+        // Of what comes behind a description that was said too short, nothing is a message.
+        let is_cut =
+            !message.body.ends_with(b"\n") || SessionDescription::parse(&message.body).is_err();
+        if !message.open_ended && !is_cut {
             return self.described(&message.headers, &message.body);
         }
         let coding = message.headers.get("Transfer-Encoding").unwrap_or_default();
@@ -56,7 +53,7 @@ impl ClientSession {
             gathering.seen = rest.len();
             gathering.until = now.after(CLIENT_DESCRIPTION_QUIET).min(gathering.most);
         }
-        let is_whole = gathering.is_chunked && answer::unchunked(rest).1;
+        let is_whole = gathering.is_chunked && answer::unchunked(rest).1.is_some();
         if gathering.until > now && !is_whole && rest.len() < INPUT_BYTES_MAX {
             return Some(gathering.until);
         }
@@ -67,9 +64,13 @@ impl ClientSession {
     /// Takes what was gathered for the whole.
     pub(super) fn gathered(&mut self) {
         let Some(gathering) = self.gathering.take() else { return };
-        let rest = self.framer.rest();
-        let rest = if gathering.is_chunked { answer::unchunked(rest).0 } else { rest.to_vec() };
-        self.framer.clear();
+        let mut rest = self.framer.rest().to_vec();
+        let mut length = rest.len();
+        if gathering.is_chunked {
+            let (body, end) = answer::unchunked(&rest);
+            (rest, length) = (body, end.unwrap_or(length));
+        }
+        self.framer.pass_over(length);
         self.described(&gathering.headers, &[&gathering.body[..], &rest].concat());
     }
 

@@ -1,0 +1,78 @@
+//! Why no camera on the net could be spoken to, whatever it is spoken to by.
+//!
+//! Owns: the words for what RTSP and HTTP have in common. No text holds a URL's path or query.
+
+use crate::base::fault::{Class, Fault};
+
+/// What went wrong before a camera was asked for pictures. `stream` is the stream's name.
+#[derive(Debug, thiserror::Error)]
+pub enum CameraError {
+    /// No connection.
+    #[error(
+        "Cannot reach the camera at {address}: {detail}. Check its power, its network and `url` of stream '{stream}'."
+    )]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the system says.
+        detail: String,
+        /// Which stream.
+        stream: String,
+    },
+    /// Status 401 in spite of a user name and password.
+    #[error(
+        "The camera refuses the user name or password. Check `username` and `password` of stream '{stream}'."
+    )]
+    Refused {
+        /// Which stream.
+        stream: String,
+    },
+    /// Status 401, and the configuration has no user name.
+    #[error(
+        "The camera asks for a user name and password. Set `username` and `password` of stream '{stream}'."
+    )]
+    CredentialsMissing {
+        /// Which stream.
+        stream: String,
+    },
+    /// It shows a certificate that is not believed.
+    #[error(
+        "The camera shows a certificate that is not the one expected. If it was changed on purpose, set `tls = {{ fingerprint = \"{shown}\" }}` in the source of stream '{stream}'."
+    )]
+    Certificate {
+        /// SHA-256 of the certificate that it shows.
+        shown: String,
+        /// Which stream.
+        stream: String,
+    },
+    /// The authority that is to vouch for it cannot be read.
+    #[error(
+        "The file that `tls` of stream '{stream}' names as `ca` cannot be read, or holds no certificate in PEM."
+    )]
+    Authority {
+        /// Which stream.
+        stream: String,
+    },
+    /// No TLS where it was to be.
+    #[error(
+        "The device at {address} speaks no known version of TLS. Set `url` of stream '{stream}' to {plain}://, or look for an update of the camera."
+    )]
+    NoTls {
+        /// Host and port.
+        address: String,
+        /// The scheme of the same without TLS.
+        plain: &'static str,
+        /// Which stream.
+        stream: String,
+    },
+}
+
+impl Fault for CameraError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Refused { .. } | Self::CredentialsMissing { .. } => Class::Refused,
+            Self::Unreachable { .. } => Class::Network,
+            _ => Class::Peer,
+        }
+    }
+}
