@@ -389,7 +389,14 @@ impl Appliance {
                 );
             }
         };
-        let calls: (gpio::ReadStatus, gpio::OnClaim) = (Arc::new(status), Arc::new(on_claim));
+        let updates = Arc::clone(&self.services.updates);
+        let on_reset = move || {
+            if let Err(error) = updates.factory_reset() {
+                warn!(part = "button", %error, "held for the factory reset: nothing is deleted");
+            }
+        };
+        let (status, on_claim) = (Arc::new(status), Arc::new(on_claim));
+        let calls = gpio::PanelCalls { status, on_claim, on_reset: Arc::new(on_reset) };
         gpio::keep(panel, config, dvr, calls, &self.panel_tasks);
     }
 

@@ -14,7 +14,7 @@ use crate::board::gpio::LineName;
 
 pub use self::input::{Active, InputConfig, Manner};
 pub use self::led::{LedStatus, LedTrouble, Wires};
-pub use self::thread::{InputView, OnClaim, Panel, PanelView, ReadStatus, keep};
+pub use self::thread::{InputView, OnHeld, Panel, PanelCalls, PanelView, ReadStatus, keep};
 
 /// What hangs on the lines.
 #[derive(Clone, Debug, Default, PartialEq)]

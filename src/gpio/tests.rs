@@ -11,7 +11,7 @@ use super::button::{Button, PressStage};
 use super::input::{InputState, Meaning};
 use super::led::{Lamp, lamp, shown};
 use super::note::{InputEvent, Notes, ranges};
-use super::thread::{PanelThread, ThreadSetup};
+use super::thread::{PanelCalls, PanelThread, ThreadSetup};
 use super::{
     Active, ButtonConfig, Config, InputConfig, LedConfig, LedStatus, LedTrouble, Manner, Panel,
     Wires,
@@ -263,6 +263,7 @@ struct PanelBench {
     events: mpsc::Receiver<InputEvent>,
     status: Arc<Mutex<LedStatus>>,
     claims: Arc<std::sync::atomic::AtomicU32>,
+    resets: Arc<std::sync::atomic::AtomicU32>,
 }
 
 impl PanelBench {
@@ -277,20 +278,27 @@ impl PanelBench {
         let told = Arc::clone(&status);
         let claims = Arc::<std::sync::atomic::AtomicU32>::default();
         let counted = Arc::clone(&claims);
+        let resets = Arc::<std::sync::atomic::AtomicU32>::default();
+        let counted_resets = Arc::clone(&resets);
         let hand = Arc::new(Hand::default());
         let wanted = ThreadSetup {
             panel: panel.clone(),
             config,
-            status: Arc::new(move || told.lock().unwrap().clone()),
             events: sender,
             begun: at(0),
-            on_claim: Arc::new(move || {
-                counted.fetch_add(1, Relaxed);
-            }),
+            calls: PanelCalls {
+                status: Arc::new(move || told.lock().unwrap().clone()),
+                on_claim: Arc::new(move || {
+                    counted.fetch_add(1, Relaxed);
+                }),
+                on_reset: Arc::new(move || {
+                    counted_resets.fetch_add(1, Relaxed);
+                }),
+            },
         };
         let clock: Arc<Hand> = Arc::clone(&hand);
         let thread = PanelThread::open(wanted, clock);
-        Self { thread, lines, hand, panel, events, status, claims }
+        Self { thread, lines, hand, panel, events, status, claims, resets }
     }
 
     /// Lets `millis` pass in steps of 50, as the thread would.
@@ -304,15 +312,17 @@ impl PanelBench {
 }
 
 #[test]
-fn a_button_that_is_held_for_the_claim_opens_it_once() {
+fn a_button_that_is_held_claims_after_3_s_and_resets_after_20() {
     let mut bench = PanelBench::new(rgb());
     bench.pass(1_000);
-    for (millis, claims) in [(1_000, 0), (4_000, 1), (12_000, 1), (3_000, 2)] {
+    let held = [(1_000, 0, 0), (4_000, 1, 0), (12_000, 1, 0), (3_000, 2, 0), (21_000, 2, 1)];
+    for (millis, claims, resets) in held {
         bench.lines.move_to("KEY", false);
         bench.pass(millis + 100);
         bench.lines.move_to("KEY", true);
         bench.pass(500);
-        assert_eq!(bench.claims.load(Relaxed), claims, "held for {millis} ms");
+        let seen = (bench.claims.load(Relaxed), bench.resets.load(Relaxed));
+        assert_eq!(seen, (claims, resets), "held for {millis} ms");
     }
 }
 

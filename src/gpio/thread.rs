@@ -37,8 +37,19 @@ const BUTTON_DEBOUNCE: Duration = Duration::from_millis(30);
 /// Says how the box does. It is called once a second and must not block.
 pub type ReadStatus = Arc<dyn Fn() -> LedStatus + Send + Sync>;
 
-/// Called when somebody held the button for the claim. It must not block for long.
-pub type OnClaim = Arc<dyn Fn() + Send + Sync>;
+/// Called when somebody held the button. It must not block for long.
+pub type OnHeld = Arc<dyn Fn() + Send + Sync>;
+
+/// What the panel asks of the rest of the box.
+#[derive(Clone)]
+pub struct PanelCalls {
+    /// How the box does.
+    pub status: ReadStatus,
+    /// The button was held for the claim.
+    pub on_claim: OnHeld,
+    /// The button was held for the factory reset.
+    pub on_reset: OnHeld,
+}
 
 /// A handle to the panel and its current state. Clones share it.
 #[derive(Clone, Default)]
@@ -135,13 +146,7 @@ impl Fault for PanelError {
 }
 
 /// Keeps what `config` names alive in `scope`, which is stopped to change it.
-pub fn keep(
-    panel: &Panel,
-    config: Config,
-    dvr: &Dvr,
-    (status, on_claim): (ReadStatus, OnClaim),
-    scope: &Supervisor,
-) {
+pub fn keep(panel: &Panel, config: Config, dvr: &Dvr, calls: PanelCalls, scope: &Supervisor) {
     *panel.lock() = PanelView::default();
     if config.is_empty() {
         return;
@@ -164,8 +169,7 @@ pub fn keep(
         let setup = ThreadSetup {
             panel: panel.clone(),
             config: config.clone(),
-            status: Arc::clone(&status),
-            on_claim: Arc::clone(&on_claim),
+            calls: calls.clone(),
             events: events.clone(),
             begun,
         };
@@ -193,8 +197,7 @@ async fn on_a_thread(
 pub(super) struct ThreadSetup {
     pub(super) panel: Panel,
     pub(super) config: Config,
-    pub(super) status: ReadStatus,
-    pub(super) on_claim: OnClaim,
+    pub(super) calls: PanelCalls,
     pub(super) events: mpsc::Sender<InputEvent>,
     pub(super) begun: BootTime,
 }
@@ -330,7 +333,7 @@ impl PanelThread {
         if self.here_until.is_some_and(|until| now < until) {
             return Lamp::Here;
         }
-        led::lamp(&(self.wanted.status)(), now.since(self.wanted.begun))
+        led::lamp(&(self.wanted.calls.status)(), now.since(self.wanted.begun))
     }
 
     fn drive(&mut self, colour: Colour) {
@@ -411,10 +414,14 @@ impl PanelThread {
             }
             Some(PressStage::Claim) => {
                 info!(part = "button", what = PressStage::Claim.as_str(), "held");
-                (self.wanted.on_claim)();
+                (self.wanted.calls.on_claim)();
             }
-            Some(stage) => {
-                info!(part = "button", what = stage.as_str(), "held for what is not built yet");
+            Some(PressStage::Reset) => {
+                warn!(part = "button", what = PressStage::Reset.as_str(), "held");
+                (self.wanted.calls.on_reset)();
+            }
+            Some(stage @ PressStage::Network) => {
+                info!(part = "button", what = stage.as_str(), "held; the network is the system's");
             }
         }
     }

@@ -16,6 +16,8 @@ use crate::base::request_file;
 
 /// The daemon's request; `holdfast-update.path` watches it.
 pub const REQUEST_PATH: &str = "/run/holdfast/update-request";
+/// The daemon's request for a factory reset; `holdfast-reset.path` watches it.
+pub const RESET_REQUEST_PATH: &str = "/run/holdfast/reset-request";
 /// Where the unit moves the request before the helper runs.
 pub const TAKEN_REQUEST_PATH: &str = "/run/holdfast-update/request";
 /// The helper's report.

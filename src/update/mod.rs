@@ -1,4 +1,5 @@
 //! Updates of the whole image, on boxes that RAUC updates: an uploaded one is inspected, then installed.
+//! And the reset of such a box.
 //!
 //! Owns: the upload, the request to root's helper and its report, and what RAUC's output means. Does
 //! not own: what may be installed (RAUC and the image's own check), and which image runs in the end
@@ -16,10 +17,13 @@
 mod exchange;
 mod helper;
 mod rauc;
+mod reset;
 mod state;
 mod store;
 
-pub use exchange::{REPORT_PATH, REQUEST_PATH, TAKEN_REQUEST_PATH, UpdateRequest, UpdateStep};
+pub use exchange::{
+    REPORT_PATH, REQUEST_PATH, RESET_REQUEST_PATH, TAKEN_REQUEST_PATH, UpdateRequest, UpdateStep,
+};
 pub use helper::serve;
 pub use rauc::{BundleFacts, Rauc, RaucError};
 pub use state::{Running, Update, UpdateState};

@@ -23,6 +23,11 @@ pub enum UpdateError {
         "this system is not updated by images; update the package `holdfast` with its package manager"
     )]
     Unsupported,
+    /// This system runs no image.
+    #[error(
+        "this system runs no image of Holdfast; stop it and delete its configuration and its data directory instead"
+    )]
+    NoReset,
     /// Another update is being processed.
     #[error("another update is being uploaded, inspected or installed; wait for its end")]
     Busy,
@@ -220,6 +225,14 @@ impl Updates {
         Ok(())
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        is_busy(self.update().state)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -301,7 +314,7 @@ fn is_busy(state: UpdateState) -> bool {
 }
 
 /// `path` of the system below `root`.
-fn below(root: &Path, path: &str) -> PathBuf {
+pub(super) fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 

@@ -149,7 +149,8 @@ class Board:
         request = urllib.request.Request(origin + path, data, headers)
         try:
             with urllib.request.urlopen(request, timeout=600 if isinstance(body, bytes) else 30) as answer:
-                return answer.status, json.load(answer), answer.headers
+                text = answer.read()
+                return answer.status, json.loads(text) if text else None, answer.headers
         except urllib.error.HTTPError as refused:
             with refused:
                 return refused.code, None, refused.headers

@@ -4,7 +4,8 @@ there.
 
 A board that was never started has a stick labelled CONFIG in it, with a configuration and an update. The configuration is
 applied and erased, the update is installed and started into, and the stick does nothing more. Then a file
-`factory-reset` on the boot partition makes a new box of it, which stays on the new version."""
+`factory-reset` on the boot partition makes a new box of it, which stays on the new version; an administrator does it once
+more over the API."""
 
 import json
 import pathlib
@@ -80,6 +81,18 @@ def main():
         assert claim[1]["state"] == "unclaimed", json.dumps(claim[1])
         guest.run(well, seconds=1500)
         done("it is a new box, unclaimed, on slot B, and well")
+
+        before = guest.run("cat /data/machine-id").strip()
+        host = guest.get("/api/v1/system")["host"]
+        refused = guest.ask("/api/v1/system/factory-reset", {"host": "another"})
+        assert refused[0] == 422, refused
+        asked = guest.ask("/api/v1/system/factory-reset", {"host": host})
+        assert asked[0] == 202, asked
+        says("factory reset, as asked for on the box")
+        says("factory reset: configuration, accounts, identity and recordings are deleted")
+        guest.run("until [ -n \"$(holdfast claim-code --config /etc/holdfast/holdfast.toml)\" ]; do sleep 2; done", seconds=1500)
+        assert guest.run("cat /data/machine-id").strip() != before, "the identity is the old one"
+        done("reset over the API, it is a new box once more")
     finally:
         print(guest.said()[-3000:] if sys.exc_info()[0] else "", end="")
         guest.forget()

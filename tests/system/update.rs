@@ -191,6 +191,16 @@ fn an_upload_that_ends_early_leaves_nothing() {
 }
 
 #[test]
+fn a_factory_reset_is_asked_for_where_an_image_runs() {
+    let bench = Bench::new();
+    let updates = bench.updates();
+    updates.factory_reset().unwrap();
+    assert!(bench.path(&format!("root{}", update::RESET_REQUEST_PATH)).exists());
+    fs::remove_file(bench.path("root/run/holdfast-image/boot")).unwrap();
+    assert!(matches!(updates.factory_reset(), Err(UpdateError::NoReset)));
+}
+
+#[test]
 fn a_system_without_images_says_so() {
     let daemon = Daemon::start_new("64MiB", DEMO);
     for (method, path) in [

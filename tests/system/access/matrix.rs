@@ -70,6 +70,7 @@ const ROWS: &[(&str, &str, Who)] = &[
     ("GET", "/api/v1/storage", Admins),
     ("POST", "/api/v1/storage/shrink", Admins),
     ("GET", "/api/v1/system", Admins),
+    ("POST", "/api/v1/system/factory-reset", Admins),
     ("GET", "/api/v1/inputs", Admins),
     ("GET", "/api/v1/rtsp/sessions", Admins),
     ("DELETE", "/api/v1/rtsp/sessions/{id}", Admins),

@@ -6,8 +6,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::base::boot;
@@ -17,12 +18,20 @@ use crate::board::{
 };
 use crate::gpio::PanelView;
 use crate::serve::http::door::{Access, Door};
+use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
+use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
+use crate::serve::tls::host_name;
+use crate::update::UpdateError;
 
 #[derive(Serialize, schemars::JsonSchema)]
 struct System<'a> {
     version: &'static str,
+    /// What the machine is called; null when that can be no name in the DNS.
+    host: Option<String>,
+    /// Whether it runs an image, which a factory reset makes new.
+    can_reset: bool,
     device: Option<Device>,
     board: BoardView<'a>,
     os: &'a Os,
@@ -62,11 +71,24 @@ struct DiskView<'a> {
     written: Option<&'a WrittenTotal>,
 }
 
+/// What a reset takes.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResetRequest {
+    /// The box's name, as `host` of `GET /api/v1/system` says it.
+    host: String,
+}
+
 /// Its routes.
 pub(in crate::serve::http) fn routes(door: Door) -> Door {
     door.get("/api/v1/system", Access::Admin, system)
         .says("Which box this is, and how its board does.")
         .answers::<System<'static>>(200)
+        .post("/api/v1/system/factory-reset", Access::Admin, factory_reset)
+        .says("Deletes configuration, accounts, identity and recordings, and starts the box again.")
+        .takes::<ResetRequest>()
+        .answers_empty(202)
+        .refuses(&[409, 422, 501])
         .get("/api/v1/inputs", Access::Admin, inputs)
         .says("LED, button and alarm inputs, as far as they are configured.")
         .answers::<PanelView>(200)
@@ -82,6 +104,8 @@ pub(crate) async fn system(State(context): At) -> impl IntoResponse {
     let age = report.at.map(|at| now.since(at).as_millis());
     let system = System {
         version: env!("CARGO_PKG_VERSION"),
+        host: host_name(),
+        can_reset: context.updates.can_reset(),
         device,
         board: board(context.machine.board()),
         os: context.machine.os(),
@@ -95,6 +119,24 @@ pub(crate) async fn system(State(context): At) -> impl IntoResponse {
         disk: disk(&report),
     };
     (NO_STORE, Json(json!(system)))
+}
+
+/// `POST /api/v1/system/factory-reset`: 202 when it is asked for; the name of the box proves that
+/// this one is meant.
+pub(crate) async fn factory_reset(
+    State(context): At,
+    JsonBody(body): JsonBody<ResetRequest>,
+) -> Result<impl IntoResponse, ApiError> {
+    if !context.updates.can_reset() {
+        return Err(UpdateError::NoReset.into());
+    }
+    let name = host_name().unwrap_or_else(|| "holdfast".to_owned());
+    if body.host != name {
+        let message = format!("To delete everything on this box, send its name: {name}.");
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_name", message));
+    }
+    context.updates.factory_reset()?;
+    Ok((StatusCode::ACCEPTED, NO_STORE))
 }
 
 /// `GET /api/v1/inputs`: LED, button and alarm inputs, as far as they are configured.

@@ -125,6 +125,7 @@ impl From<UpdateError> for ApiError {
     fn from(error: UpdateError) -> Self {
         let (status, code) = match error {
             UpdateError::Unsupported => (StatusCode::NOT_IMPLEMENTED, "updates_unsupported"),
+            UpdateError::NoReset => (StatusCode::NOT_IMPLEMENTED, "reset_unsupported"),
             UpdateError::Busy => (StatusCode::CONFLICT, "update_busy"),
             UpdateError::NotReady => (StatusCode::CONFLICT, "update_not_ready"),
             UpdateError::OnTrial => (StatusCode::CONFLICT, "image_on_trial"),

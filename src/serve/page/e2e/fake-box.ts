@@ -42,6 +42,8 @@ export class FakeBox {
   readonly tried: unknown[] = [];
   /** What the box answers to other requests of those who may ask. */
   streams: readonly { readonly name: string }[] = [];
+  /** Whether it was asked to delete everything. */
+  reset = false;
   /** How far its update is; null on a box that has none. */
   update: { readonly state: string; readonly [more: string]: unknown } | null = null;
   /** Who is signed in; the page has one cookie. */
@@ -104,6 +106,7 @@ export class FakeBox {
     if (kind === 'accounts') return this.#accounts(asked, name);
     if (kind === 'tokens') return this.#tokens(asked, name);
     if (kind === 'update') return this.#update(method, name);
+    if (kind === 'system') return this.#system(asked);
     if (kind === 'credentials') return this.#credentials(asked, name);
     if (path === 'api/v1/config/settings')
       return { status: 200, json: this.settings, headers: { etag: this.#tag() } };
@@ -122,6 +125,20 @@ export class FakeBox {
       this.update = { ...this.update, state: 'installing', percent: 40 };
     else if (method === 'POST') this.update = { state: 'ready', version: '0.2.0' };
     return { status: method === 'DELETE' ? 204 : 200, json: { running, ...this.update } };
+  }
+
+  /** One that runs an image, if it is updated by images. */
+  #system({ method, body }: Asked): Answered {
+    const host = 'holdfast-1a2b';
+    if (method === 'GET') return { status: 200, json: { host, can_reset: this.update !== null } };
+    if ((body as { host?: string }).host !== host)
+      return refusal(
+        422,
+        'wrong_name',
+        `To delete everything on this box, send its name: ${host}.`,
+      );
+    this.reset = true;
+    return { status: 202, json: {} };
   }
 
   #claimState(): Answered {

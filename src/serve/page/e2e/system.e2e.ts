@@ -66,3 +66,16 @@ test('a box that has no updates says so', async () => {
   await page.getByText('This system is not updated by images.').waitFor();
   expect(await button(page, 'Upload').count()).toBe(0);
 });
+
+test('a factory reset wants the name of the box', async () => {
+  const box = updated({ state: 'none' });
+  const page = await system(box);
+  await field(page, 'Name of this box').fill('another');
+  await button(page, 'Delete everything').click();
+  await page.getByText('send its name: holdfast-1a2b.').waitFor();
+  expect(box.reset).toBe(false);
+  await field(page, 'Name of this box').fill('holdfast-1a2b');
+  await button(page, 'Delete everything').click();
+  await page.getByText('The box deletes everything and starts again.').waitFor();
+  expect(box.reset).toBe(true);
+});

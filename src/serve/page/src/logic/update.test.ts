@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readUpdate, waitWords } from './update';
+import { readResettable, readUpdate, waitWords } from './update';
 
 const READY = {
   running: { version: '0.1.0', slot: 'A', on_trial: true },
@@ -15,6 +15,12 @@ test('reads an update as the box writes it', () => {
   expect(update?.on_trial).toBe(true);
   expect(readUpdate({ ...READY, state: 'sold' })).toBeNull();
   expect(readUpdate(null)).toBeNull();
+});
+
+test('a box that runs an image can be reset, by its name', () => {
+  expect(readResettable({ can_reset: true, host: 'holdfast-1a2b' })).toBe('holdfast-1a2b');
+  expect(readResettable({ can_reset: false, host: 'nas' })).toBeNull();
+  expect(readResettable(null)).toBeNull();
 });
 
 test('says what is waited for, and nothing where something can be done', () => {

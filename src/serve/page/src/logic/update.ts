@@ -44,6 +44,12 @@ export function readUpdate(value: unknown): Update | null {
   };
 }
 
+/** The name of a box that a factory reset makes new, of `GET /api/v1/system`; null on any other. */
+export function readResettable(value: unknown): string | null {
+  const fields = record(value);
+  return fields?.['can_reset'] === true ? string(fields['host']) : null;
+}
+
 /** What goes on, for states in which there is nothing to do but wait; null in the others. */
 export function waitWords({ state, version }: Update): string | null {
   switch (state) {

@@ -4,7 +4,7 @@
 
 import { signal } from '@preact/signals';
 import type { Refusal } from '../logic/refusal';
-import { readUpdate, type Update } from '../logic/update';
+import { readResettable, readUpdate, type Update } from '../logic/update';
 import { get, type Outcome, send, upload } from '../net/request';
 
 const PATH = 'api/v1/update';
@@ -38,6 +38,18 @@ export function installUpdate(): Promise<Refusal | null> {
 /** Has the box forget it. */
 export function discardUpdate(): Promise<Refusal | null> {
   return refreshed(send('DELETE', PATH));
+}
+
+/** What a factory reset needs: the box's name, and whether it can be reset at all. */
+export async function resettable(): Promise<string | null> {
+  const outcome = await get('api/v1/system');
+  return outcome.ok ? readResettable(outcome.value) : null;
+}
+
+/** Deletes everything on the box; null when it will. */
+export async function factoryReset(host: string): Promise<Refusal | null> {
+  const outcome = await send('POST', 'api/v1/system/factory-reset', { host });
+  return outcome.ok ? null : outcome.refusal;
 }
 
 async function refreshed(asked: Promise<Outcome>): Promise<Refusal | null> {

@@ -5,13 +5,16 @@ import type { Refusal } from '../../logic/refusal';
 import { type Update, waitWords } from '../../logic/update';
 import {
   discardUpdate,
+  factoryReset,
   installUpdate,
   no_update,
   pollUpdate,
+  resettable,
   sendUpdate,
   update,
 } from '../../state/update';
-import { Refused, Submit } from '../door/field';
+import { Field, Refused, Submit } from '../door/field';
+import { SendForm } from '../door/form';
 import { Secure } from '../door/secure';
 import '../../style/admin.css';
 
@@ -29,7 +32,38 @@ export function System() {
       )}
       {no_update.value !== null ? <Refused refusal={no_update.value} /> : now && <Form now={now} />}
       <Secure />
+      <Reset />
     </section>
+  );
+}
+
+/** A factory reset, where an image runs: the name proves that this box is meant. */
+function Reset() {
+  const [host, setHost] = useState<string | null>(null);
+  const [typed, setTyped] = useState('');
+  const [asked, setAsked] = useState(false);
+  useEffect(() => void resettable().then(setHost), []);
+  if (host === null) return null;
+  if (asked)
+    return <p role="status">The box deletes everything and starts again. Claim it then.</p>;
+  const send = async () => {
+    const refusal = await factoryReset(typed.trim());
+    setAsked(refusal === null);
+    return refusal;
+  };
+  return (
+    <SendForm title="Factory reset" words={['Delete everything', 'Deleting…']} send={send}>
+      {() => (
+        <Field
+          label="Name of this box"
+          name="host"
+          value={typed}
+          onValue={setTyped}
+          hint={`Deletes the recordings, the cameras and all accounts. To confirm, type ${host}.`}
+          input={{ required: true, autocomplete: 'off', autocapitalize: 'none', spellcheck: false }}
+        />
+      )}
+    </SendForm>
   );
 }
 
