@@ -52,7 +52,7 @@ function Reset() {
     return refusal;
   };
   return (
-    <SendForm title="Factory reset" words={['Delete everything', 'Deleting…']} send={send}>
+    <SendForm danger title="Factory reset" words={['Delete everything', 'Deleting…']} send={send}>
       {() => (
         <Field
           label="Name of this box"

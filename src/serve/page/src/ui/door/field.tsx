@@ -202,6 +202,8 @@ export function useCountdown(secs: number | null, cause: unknown): number {
 }
 
 interface SubmitProps {
+  /** Whether it takes something away. */
+  readonly danger?: boolean | undefined;
   readonly words: string;
   readonly busy: boolean;
   readonly busy_words: string;
@@ -210,10 +212,10 @@ interface SubmitProps {
 }
 
 /** The button that sends a form. While it waits it says for how long. */
-export function Submit({ words, busy, busy_words, wait_secs = 0 }: SubmitProps) {
+export function Submit({ words, busy, busy_words, wait_secs = 0, danger }: SubmitProps) {
   const rest = `${Math.floor(wait_secs / 60)}:${String(wait_secs % 60).padStart(2, '0')}`;
   return (
-    <button type="submit" class="primary" disabled={busy || wait_secs > 0}>
+    <button type="submit" class={danger ? 'danger' : 'primary'} disabled={busy || wait_secs > 0}>
       {busy ? busy_words : wait_secs > 0 ? `Try again in ${rest}` : words}
     </button>
   );

@@ -27,6 +27,8 @@ interface SendFormProps {
   readonly status?: ComponentChildren;
   readonly cancel?: () => void;
   readonly class?: string;
+  /** Whether something is taken away. */
+  readonly danger?: boolean;
   readonly form?: RefObject<HTMLFormElement | null>;
 }
 
@@ -56,7 +58,13 @@ export function SendForm({ words, send, children, locked_secs = null, ...rest }:
       <Refused refusal={refusal} extra={rest.extra} at={rest.at} />
       {rest.status !== undefined && <div role="status">{rest.status}</div>}
       <div class="buttons">
-        <Submit words={words[0]} busy={busy} busy_words={words[1]} wait_secs={wait_secs} />
+        <Submit
+          words={words[0]}
+          busy={busy}
+          busy_words={words[1]}
+          wait_secs={wait_secs}
+          danger={rest.danger}
+        />
         {rest.cancel && (
           <button type="button" onClick={rest.cancel}>
             Cancel
