@@ -14,6 +14,10 @@ const CANARY: &str = "c4n4ry";
 /// `viewer:c4n4ry-password` and `reader:c4n4ry-basic` as Basic credentials.
 const BASIC: [&str; 2] = ["dmlld2VyOmM0bjRyeS1wYXNzd29yZA==", "cmVhZGVyOmM0bjRyeS1iYXNpYw=="];
 
+/// Where events would go, whose address and key are secrets. Nothing of this kind happens.
+const HOOK: &str = "[webhook.house]\nurl = \"https://203.0.113.9/hook?token=c4n4ry\"\n\
+    secret = \"c4n4ry-c4n4ry-c4n4ry-c4n4ry-c4n4ry\"\nkinds = [\"mark.*\"]\n";
+
 /// What a camera answers to DESCRIBE of `/0`, `/1` and so on; `{at}` is its address. Each is a fault
 /// that has words of its own.
 const ANSWERS: [&str; 9] = [
@@ -109,8 +113,11 @@ fn no_output_tells_a_secret_whoever_said_it() {
     };
     let pulled = (0..ANSWERS.len())
         .map(|n| format!("[stream.cam{n}]\n{}", source("rtsp_pull", "rtsp", &n.to_string())));
-    let streams =
-        format!("{}[stream.yard]\n{}", pulled.collect::<String>(), source("mjpeg", "http", "x"));
+    let streams = format!(
+        "{HOOK}{}[stream.yard]\n{}",
+        pulled.collect::<String>(),
+        source("mjpeg", "http", "x")
+    );
     let mut daemon = Daemon::new("512MiB", &streams);
     daemon.verbose = true;
     daemon.start();
@@ -124,7 +131,23 @@ fn no_output_tells_a_secret_whoever_said_it() {
         let failed = all["streams"].as_array().into_iter().flatten().filter(offline).count();
         (failed >= ANSWERS.len() && count.load(Relaxed) > ANSWERS.len()).then_some(())
     });
-    for path in ["/", "/metrics", "/api/v1/system", "/api/v1/storage", "/api/v1/rtsp/sessions"] {
+    for path in [
+        "/",
+        "/metrics",
+        "/api/v1/audit",
+        "/api/v1/config",
+        "/api/v1/config/history",
+        "/api/v1/config/settings",
+        "/api/v1/config/streams/cam0",
+        "/api/v1/events?limit=1000",
+        "/api/v1/exports",
+        "/api/v1/recordings/cam0",
+        "/api/v1/rtsp/sessions",
+        "/api/v1/storage",
+        "/api/v1/system",
+        "/api/v1/webhooks",
+        "/api/v1/webhooks/house/dead",
+    ] {
         let mut curl = std::process::Command::new("curl");
         curl.args(["-s", &daemon.http(path)]);
         assert_silent(path, &run(&mut curl, Duration::from_secs(20)).stdout);

@@ -262,6 +262,20 @@ async fn numbers_continue_over_pause_and_play_within_one_group_of_pictures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_over_tcp_that_closes_its_own_direction_goes_on_reading() {
+    let bench = Bench::open(Clip::make("320x180", "30").await).await;
+    let socket = TcpStream::connect(bench.address).await.unwrap();
+    let mut socket = bench.player(socket, TCP).await;
+    socket.shutdown().await.unwrap();
+    let mut last = None;
+    for _ in 0..60 {
+        let (number, _) = numbers(&next_of_session(&mut socket).await.unwrap());
+        assert!(last.is_none_or(|before: u16| number == before.wrapping_add(1)));
+        last = Some(number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forty_readers_get_the_same_bytes() {
     let bench = Bench::open(Clip::make("320x240", "30").await).await;
     let read = async || {

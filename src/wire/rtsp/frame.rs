@@ -188,12 +188,14 @@ impl Framer {
     }
 
     /// Whether a message may begin here. Behind odd bytes it is the same wherever the pieces end in
-    /// which they came. A line of a description that was longer than its answer said is odd.
+    /// which they came. A first line that is neither that of a request nor of an answer is odd,
+    /// such as the rest of a description that was longer than its answer said.
     fn may_begin(&self, first: u8) -> bool {
-        match self.skipped {
-            0 => first.is_ascii_alphabetic() && self.buffer.get(1) != Some(&b'='),
-            _ => begins_message(&self.buffer),
+        if self.skipped > 0 {
+            return begins_message(&self.buffer);
         }
+        let end = memchr::memchr(b'\n', &self.buffer);
+        first.is_ascii_alphabetic() && end.is_none_or(|end| is_first_line(&self.buffer[..end]))
     }
 
     /// Passes over bytes up to what may be a message.
@@ -212,6 +214,11 @@ impl Framer {
     /// Adds bytes.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Whether what came last belongs to no message.
+    pub(super) fn is_lost(&self) -> bool {
+        self.skipped > 0
     }
 
     /// What waits, unread.
@@ -322,6 +329,14 @@ fn begins_message(bytes: &[u8]) -> bool {
         b"TEARDOWN ",
     ];
     BEGINNINGS.iter().any(|word| bytes.iter().zip(*word).all(|(one, other)| one == other))
+}
+
+/// Whether a camera may have meant `line` as the first of a message: an answer, or a request with
+/// its version.
+fn is_first_line(line: &[u8]) -> bool {
+    let is = |word: &[u8], wanted: &[u8]| word.eq_ignore_ascii_case(wanted);
+    let begins = |wanted: &[u8]| line.get(..5).is_some_and(|start| is(start, wanted));
+    begins(b"RTSP/") || begins(b"HTTP/") || line.windows(6).any(|word| is(word, b" RTSP/"))
 }
 
 /// Which limit a head without end has passed.

@@ -255,6 +255,9 @@ impl ClientSession {
                 Some(message) if matches!(message.status(), Some(200..=299)) => {
                     self.described(&message.headers, &message.body);
                 }
+                None if self.framer.is_lost() => {
+                    self.leave(SessionEnd::NotRtsp { what: "it answers with something else" });
+                }
                 _ => self.leave(SessionEnd::Silent { asked: ClientRequest::Describe }),
             },
             asked => self.leave(SessionEnd::Silent { asked }),

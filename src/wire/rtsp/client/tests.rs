@@ -229,15 +229,25 @@ fn the_cameras_own_requests_are_answered() {
 
 #[test]
 fn odd_bytes_are_passed_over_wherever_their_pieces_end() {
-    for pieces in [1, 3, 100] {
+    for (pieces, odd) in [1, 3, 100].into_iter().flat_map(|n| {
+        [
+            (n, &b"00/2\nas\x01t\r\n"[..]),
+            (n, b"a=x:1 H264/90000\r\nc=IN IP4 0.0.0.0\r\n"),
+            (n, b"xx\0$\0\0\x02\x80\x60\n"),
+        ]
+    }) {
         let mut bench = Bench::play(config(&[ClientTransport::Tcp]), "");
         let mut said = String::new();
-        for piece in b"00/2\nas\x01t\r\nOPTIONS * RTSP/1.0\r\nCSeq: 75\r\n\r\n".chunks(pieces) {
+        let text = [odd, b"OPTIONS * RTSP/1.0\r\nCSeq: 75\r\n\r\n"].concat();
+        for piece in text.chunks(pieces) {
             bench.session.receive(piece);
             said += &bench.said();
         }
-        assert!(said.starts_with("RTSP/1.0 200 OK\r\nCSeq: 75\r\n"), "{pieces}: {said}");
-        assert_eq!(bench.ended(), None, "{pieces}");
+        assert!(said.starts_with("RTSP/1.0 200 OK\r\nCSeq: 75\r\n"), "{pieces}, {odd:?}: {said}");
+        assert_eq!(bench.ended(), None, "{pieces}, {odd:?}");
+        let media = |event: &&ClientEvent| matches!(event, ClientEvent::Media { .. });
+        let wanted = usize::from(odd.contains(&b'$'));
+        assert_eq!(bench.events.iter().filter(media).count(), wanted, "{pieces}, {odd:?}");
     }
 }
 
