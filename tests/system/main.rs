@@ -28,6 +28,7 @@ mod media_accounts;
 mod proxy;
 mod readme;
 mod reference;
+mod siege;
 mod systemd;
 mod update;
 mod webhooks;

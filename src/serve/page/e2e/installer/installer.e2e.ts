@@ -6,6 +6,8 @@ import { close, flows, HOST, launch, mode, open, streamOf } from '../browser';
 import { button, field, heading, shot } from '../forms';
 
 const PASSWORD = 'correct horse battery';
+/** A title that would do harm if it were anything but text. */
+const MARKUP = '<img src=x onerror="throw 1"> gate';
 const key = process.env['HOLDFAST_SPKI'] ?? '';
 const code = process.env['HOLDFAST_CLAIM_CODE'] ?? '';
 const camera = process.env['HOLDFAST_CAMERA'] ?? '';
@@ -63,7 +65,7 @@ test('claims the box, signs in over https, and sees a camera before it is saved'
 async function changesIt(page: Page): Promise<void> {
   await page.getByRole('link', { name: 'Settings' }).click();
   await heading(page, 'Settings of gate').waitFor();
-  await field(page, 'Title').fill('Front gate');
+  await field(page, 'Title').fill(MARKUP);
   await field(page, 'Place in the list').fill('first');
   await button(page, 'Save').click();
   const order = field(page, 'Place in the list');
@@ -72,7 +74,7 @@ async function changesIt(page: Page): Promise<void> {
   await field(page, 'Keep at most').fill('64MiB');
   await shot(page, 'installer-settings');
   await button(page, 'Save').click();
-  await heading(page, 'Settings of Front gate').waitFor();
+  await heading(page, `Settings of ${MARKUP}`).waitFor();
   expect(await field(page, 'Keep at most').inputValue()).toBe('64MiB');
   await button(page, 'Take it back').click();
   await heading(page, 'Settings of gate').waitFor();
