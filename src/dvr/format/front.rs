@@ -208,24 +208,34 @@ fn with_bit_corrected(bytes: &[u8]) -> Option<Vec<u8>> {
         mended[text.len()..].copy_from_slice(&crc.to_be_bytes());
         return Some(mended);
     }
-    let mut effects: [u32; 8] = std::array::from_fn(|bit| one_byte(1 << bit));
+    let mut effects: [u32; 8] = std::array::from_fn(|bit| ONE_BYTE[1 << bit]);
     for at in (0..text.len()).rev() {
         if let Some(bit) = effects.iter().position(|&effect| effect == difference) {
             mended[at] ^= 1 << bit;
             return Some(mended);
         }
         for effect in &mut effects {
-            *effect = (*effect >> 8) ^ one_byte(*effect & 0xff);
+            *effect = (*effect >> 8) ^ ONE_BYTE[(*effect & 0xff) as usize];
         }
     }
     None
 }
 
-/// What a byte adds to a CRC-32C.
-fn one_byte(byte: u32) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 };
-    (0..8).fold(byte, step)
-}
+/// What each byte adds to a CRC-32C.
+const ONE_BYTE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0u32;
+    while byte < 256 {
+        let (mut crc, mut bit) = (byte, 0);
+        while bit < 8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 };
+            bit += 1;
+        }
+        table[byte as usize] = crc;
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -233,35 +243,9 @@ mod tests {
     use crate::base::name::StreamName;
     use crate::base::time::{BootTime, WallTime};
     use crate::dvr::format::slot::{free_box, opening};
+    use crate::dvr::tests::Memory;
 
     const SLOT_BYTES: u64 = 64 << 10;
-
-    #[derive(Debug)]
-    struct Memory(Vec<u8>);
-
-    impl DiskFile for Memory {
-        fn length(&self) -> io::Result<u64> {
-            Ok(self.0.len() as u64)
-        }
-        fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
-            let from = to_usize(at);
-            let bytes = self.0.get(from..from + buffer.len());
-            buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-            Ok(())
-        }
-        fn write_at(&self, _: u64, _: &[&[u8]]) -> io::Result<()> {
-            unreachable!()
-        }
-        fn allocate(&self, _: u64) -> io::Result<()> {
-            unreachable!()
-        }
-        fn try_lock(&self) -> io::Result<bool> {
-            unreachable!()
-        }
-        fn sync_data(&self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn init(movie_bytes: u32) -> Vec<u8> {
         let mut init = [&24u32.to_be_bytes()[..], b"ftypisom0000isomiso6"].concat();

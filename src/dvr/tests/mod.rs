@@ -4,6 +4,7 @@ mod audit;
 mod damage;
 mod facts;
 mod faulty;
+mod memory;
 mod range_reader;
 mod ring;
 mod shrink;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+pub(super) use self::memory::Memory;
 use crate::base::time::{BootTime, Clock, ClockQuality, MediaTime, SystemClock, Trust, WallTime};
 use crate::media::codec::Law;
 use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
