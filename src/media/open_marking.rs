@@ -78,6 +78,17 @@ impl OpenMarking {
         changed.then(|| length_prefixed(nals.iter().map(Vec::as_slice)))
     }
 
+    /// Whether a decoder that begins with the access unit `data` finds nothing that its slices could refer to.
+    ///
+    /// Before any other picture decoders assume the frames that seem to be missing (ITU-T H.264 §8.2.5.2), and
+    /// predicted slices refer to those. Before `frame_num` 0 none is missing.
+    #[must_use]
+    pub fn lacks_references(&self, data: &[u8]) -> bool {
+        let mut slices = Nals::new(data).filter(|nal| kind(nal) == Some(1));
+        let first = slices.next().and_then(|slice| self.read(slice));
+        first.is_some_and(|slice| slice.frame_num == 0)
+    }
+
     fn learn(&mut self, nal: &[u8]) {
         let Ok(rbsp) = decode_nal(nal) else { return };
         match kind(nal) {
@@ -260,8 +271,11 @@ mod tests {
 
     /// The units of a clip of x264 in open groups of pictures.
     fn clip(options: &str) -> Vec<Bytes> {
-        let options = format!("{options}:keyint=12:min-keyint=12:scenecut=0:open-gop=1:b-adapt=0");
-        let coder = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-x264-params", &options];
+        coded(&format!("{options}:keyint=12:min-keyint=12:scenecut=0:open-gop=1:b-adapt=0"))
+    }
+
+    fn coded(options: &str) -> Vec<Bytes> {
+        let coder = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-x264-params", options];
         let source = ["-f", "lavfi", "-i", "testsrc2=s=176x144:r=25:d=3"];
         let form = ["-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-"];
         let made = ffmpeg(&[&source[..], &coder, &form].concat());
@@ -325,6 +339,21 @@ mod tests {
             let entry = Entry::of(&params.codec, unit).filter(|entry| *entry == Entry::Closed);
             assert_eq!(marking.neutral(entry, unit), None);
         }
+    }
+
+    #[test]
+    fn a_predicted_picture_of_frame_number_zero_has_nothing_to_refer_to() {
+        let units = coded("intra-refresh=1:keyint=8:bframes=0:ref=1");
+        let sets: Vec<&[u8]> =
+            Nals::new(&units[0]).filter(|nal| matches!(kind(nal), Some(7 | 8))).collect();
+        let params = CodecParams::from_h264_sets(sets[0], sets[1]).unwrap();
+        let marking = OpenMarking::new(&params).unwrap();
+        let without: Vec<usize> =
+            (0..units.len()).filter(|at| marking.lacks_references(&units[*at])).collect();
+        // Each picture is a reference, and they are counted in four bits; the first is an IDR picture.
+        assert_eq!(without, [16, 32, 48, 64]);
+        let entry = |at: usize| Entry::of(&params.codec, &units[at]);
+        assert!(without.iter().any(|at| matches!(entry(*at), Some(Entry::Gradual(_)))));
     }
 
     proptest::proptest! {

@@ -11,6 +11,7 @@ pub mod rtp;
 pub mod rtsp;
 pub mod silence;
 pub mod web;
+mod web_mark;
 pub mod web_units;
 pub mod webvtt;
 pub mod zip;

@@ -10,14 +10,12 @@ use bytes::Bytes;
 
 use super::mp4;
 use super::silence::silent_fragment;
+use super::web_mark::EntryMark;
 use crate::base::time::MediaTime;
 use crate::media::codec::flac_frame;
 use crate::media::{
-    AccessUnit, Codec, CodecParams, Entry, Kind, OpenMarking, Shape, Track, TrackId, Tracks, nal,
+    AccessUnit, Codec, CodecParams, Entry, Kind, OpenMarking, Shape, Track, TrackId, Tracks,
 };
-
-/// A recovery point SEI (ITU-T H.264 §D.1.8): zero frames, not exact, no broken link.
-const RECOVERY_POINT: &[u8] = &[6, 6, 1, 0b1000_0100, 0x80];
 
 /// One stretch of a stream in which nothing about its tracks changes, as fMP4.
 #[derive(Debug)]
@@ -108,11 +106,11 @@ impl WebFormat {
         self.all == *tracks
     }
 
-    /// `unit`, of a track that it carries, as browsers are given it; `None` when that cannot be.
+    /// `unit`, of a track that it carries, in the codec that browsers are given; `None` when that cannot be.
     #[must_use]
     pub fn shown(&self, unit: &Arc<AccessUnit>) -> Option<Arc<AccessUnit>> {
         let carried = self.carried.iter().find(|carried| carried.id == unit.track)?;
-        Some(with_recovery_point(as_flac(unit, &carried.params)?))
+        as_flac(unit, &carried.params)
     }
 
     /// Bits per second that carrying G.711 as FLAC adds to what is recorded: 13 or 14 bits in
@@ -295,8 +293,8 @@ impl Shown {
 }
 
 impl Shown {
-    /// `fragment`, as long as it was, as a decoder may begin with it: with a recovery point before its first
-    /// picture where that is a place to begin that H.264 does not mark, and with nothing that marks what came
+    /// `fragment`, as long as it was, as a decoder may begin with it: with a recovery point in front of it
+    /// where that is a place to begin that H.264 does not mark, and with nothing that marks what came
     /// before. What is behind the media, a seal, makes room for it.
     fn with_mark(&self, fragment: Bytes, begins: bool) -> Bytes {
         let Some(picture) = &self.marked else { return fragment };
@@ -309,14 +307,15 @@ impl Shown {
         let later =
             |sample: &[u8]| Entry::of(&picture.params.codec, sample).filter(|it| it.is_strong());
         let entries = std::iter::once(Some(entry)).chain(samples[1..].iter().map(|it| later(it)));
-        let mut made: Vec<Option<Bytes>> =
-            entries.zip(&samples).map(|(entry, sample)| marking.neutral(entry, sample)).collect();
-        if matches!(entry, Entry::Gradual(_) | Entry::Bare | Entry::Blind) {
-            let sample = made[0].as_ref().map_or(*first, |made| &made[..]);
-            let (front, rest) = sample.split_at(picture.params.delimiter_bytes(sample));
-            let sei = nal::length_prefixed([RECOVERY_POINT]);
-            made[0] = Some([front, &sei, rest].concat().into());
-        }
+        let mut mark = EntryMark::default();
+        let made: Vec<Option<Bytes>> = entries
+            .zip(&samples)
+            .map(|(entry, sample)| {
+                let neutral = marking.neutral(entry, sample);
+                let sample = neutral.as_deref().unwrap_or(sample);
+                mark.marked(&picture.params, &marking, entry, sample).or(neutral)
+            })
+            .collect();
         if made.iter().all(Option::is_none) {
             return fragment;
         }
@@ -347,19 +346,6 @@ fn samples(fragment: &Bytes, track: TrackId) -> Option<Vec<&[u8]>> {
     run.rows.iter().map(sample).collect()
 }
 
-/// `unit` with a recovery point in front, where it is a place to begin that H.264 does not mark: Chromium
-/// begins nowhere else. In copies for browsers alone.
-fn with_recovery_point(unit: Arc<AccessUnit>) -> Arc<AccessUnit> {
-    let is_weak = matches!(unit.entry, Some(Entry::Gradual(_) | Entry::Bare | Entry::Blind));
-    if !is_weak || !matches!(unit.params.codec, Codec::H264 { .. }) {
-        return unit;
-    }
-    let front = unit.params.delimiter_bytes(&unit.data);
-    let sei = nal::length_prefixed([RECOVERY_POINT]);
-    let data = [&unit.data[..front], &sei, &unit.data[front..]].concat();
-    Arc::new(AccessUnit { data: data.into(), ..AccessUnit::clone(&unit) })
-}
-
 /// `unit` as a track with the parameters `carried` has it: G.711 becomes FLAC.
 fn as_flac(unit: &Arc<AccessUnit>, carried: &Arc<CodecParams>) -> Option<Arc<AccessUnit>> {
     match (&unit.params.codec, &carried.codec) {
@@ -378,9 +364,10 @@ fn same(a: &Arc<CodecParams>, b: &Arc<CodecParams>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::web_mark::RECOVERY_POINT;
     use super::*;
     use crate::base::time::WallTime;
-    use crate::media::{Captured, ClockSource, RunId};
+    use crate::media::{Captured, ClockSource, RunId, nal};
 
     const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
     const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
@@ -424,35 +411,6 @@ mod tests {
                 (samples[1].data.to_vec(), samples[1].decode_ticks),
                 (plain.to_vec(), 93_600)
             );
-        }
-    }
-
-    #[test]
-    fn a_weak_place_to_begin_is_marked_for_browsers() {
-        let params = Arc::new(CodecParams::from_h264_sets(SPS, PPS).unwrap());
-        let format = WebFormat::new(Tracks::new(RunId(1), [Arc::clone(&params)])).unwrap();
-        let (delimiter, slice): (&[u8], &[u8]) = (&[9, 0x10], &[0x41, 0x9a, 0x80]);
-        let time = MediaTime { ticks: 0, rate: params.clock_rate };
-        let shown = |entry| {
-            let captured = Captured { wall: WallTime::default(), source: ClockSource::Arrival };
-            let unit = Arc::new(AccessUnit {
-                captured,
-                entry,
-                ..AccessUnit::new(
-                    Arc::clone(&params),
-                    time,
-                    nal::length_prefixed([delimiter, slice]),
-                )
-            });
-            format.shown(&unit).unwrap().data.clone()
-        };
-        for entry in [Entry::Gradual(18), Entry::Bare, Entry::Blind] {
-            let data = shown(Some(entry));
-            assert_eq!(data, nal::length_prefixed([delimiter, RECOVERY_POINT, slice]));
-            assert_eq!(Entry::of(&params.codec, &data), Some(Entry::Gradual(0)), "it reads as one");
-        }
-        for entry in [None, Some(Entry::Closed), Some(Entry::Open)] {
-            assert_eq!(shown(entry), nal::length_prefixed([delimiter, slice]));
         }
     }
 }

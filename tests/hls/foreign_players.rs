@@ -260,58 +260,84 @@ fn h265_plays_in_firefox_gstreamer_and_ffmpeg() {
     assert!(seen.time > 3.0 && seen.sizes == ["640x360"], "{seen:?}");
 }
 
-/// Streams that have an IDR picture at their beginning alone, by name, as ffmpeg makes them.
-const WITHOUT_IDR: [(&str, [&str; 4]); 3] = [
+/// Streams that have an IDR picture at their beginning alone, or none, by name, as ffmpeg makes them.
+const WITHOUT_IDR: [(&str, &[&str]); 4] = [
     (
         "open",
-        [
+        &[
             "-c:v",
             "libx264",
             "-x264-params",
             "keyint=12:open-gop=1:bframes=2:b-pyramid=none:b-adapt=0:scenecut=0",
         ],
     ),
-    ("refresh", ["-c:v", "libx264", "-x264-params", "intra-refresh=1:keyint=10:bframes=0"]),
+    // Every other refresh begins with frame number 0, behind which decoders assume no frame.
+    ("refresh", &["-c:v", "libx264", "-x264-params", "intra-refresh=1:keyint=8:bframes=0"]),
     (
         "cra",
-        [
+        &[
             "-c:v",
             "libx265",
             "-x265-params",
             "keyint=12:min-keyint=12:open-gop=1:bframes=2:b-adapt=0:log-level=none",
         ],
     ),
+    // Nothing says where the refresh begins.
+    (
+        "none",
+        &[
+            "-c:v",
+            "libx264",
+            "-x264-params",
+            "intra-refresh=1:keyint=10:bframes=0",
+            "-bsf:v",
+            "filter_units=remove_types=5|6",
+        ],
+    ),
 ];
 
-/// Open groups and gradual refresh, joined when the IDR picture is long past.
-#[test]
-fn streams_without_idr_pictures_play_in_browsers_and_gstreamer() {
-    let (chromium, firefox) = (Browser::open(Kind::Chromium), Browser::open(Kind::Firefox));
+/// A daemon to which these streams are pushed, once ten seconds of each are recorded.
+fn without_idr(browsers: [&Browser; 2]) -> (Daemon, Vec<Running>) {
     let stream = |name: &str| format!("[stream.{name}]\nsource = {{ kind = \"rtsp_push\" }}\n");
     let streams: Vec<String> = WITHOUT_IDR.iter().map(|(name, _)| stream(name)).collect();
-    let cors = format!("cors = [\"{}\", \"{}\"]\n", chromium.origin(), firefox.origin());
+    let cors = format!("cors = [\"{}\", \"{}\"]\n", browsers[0].origin(), browsers[1].origin());
     let daemon = Daemon::start_new("128MiB", &(cors + &streams.concat()));
-    let encode = |(name, coder): (&str, [&str; 4])| {
+    let encode = |(name, coder): (&str, &[&str])| {
         let mut command = ffmpeg();
         command.args(["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=10"]);
         command.args(["-pix_fmt", "yuv420p", "-preset", "ultrafast"]).args(coder);
         command.args(["-f", "rtsp", "-rtsp_transport", "tcp"]).arg(daemon.rtsp(name));
         Running::start(&mut command)
     };
-    let _encoders = WITHOUT_IDR.map(encode);
+    let encoders = WITHOUT_IDR.map(encode).into();
     for (name, _) in WITHOUT_IDR {
         wait_for(&format!("ten seconds of {name}"), PATIENCE, || {
             let list = daemon.get(&format!("/api/v1/recordings/{name}"));
             (list["runs"][0]["fragments"].as_u64()? >= 10).then_some(())
         });
     }
+    (daemon, encoders)
+}
+
+/// Open groups, gradual refresh and none of them, joined when the IDR picture is long past.
+#[test]
+fn streams_without_idr_pictures_play_in_browsers_and_gstreamer() {
+    let (chromium, firefox) = (Browser::open(Kind::Chromium), Browser::open(Kind::Firefox));
+    let (daemon, _encoders) = without_idr([&chromium, &firefox]);
     let url = |name: &str| daemon.http(&format!("/live/{name}/index.m3u8"));
+    let past = |name: &str| {
+        let runs = daemon.get(&format!("/api/v1/recordings/{name}"))["runs"].clone();
+        let [from, until] = ["start", "end"].map(|it| runs[0][it].as_str().unwrap().to_owned());
+        daemon.http(&format!("/vod/{name}/index.m3u8?start={from}&end={until}"))
+    };
     let programs = WITHOUT_IDR.map(|(name, _)| (name, Program::gstreamer(&url(name))));
     let shown = [
         (&chromium, "open", "hls.js"),
         (&chromium, "open", "shaka"),
         (&chromium, "refresh", "hls.js"),
         (&chromium, "refresh", "shaka"),
+        (&chromium, "none", "hls.js"),
+        (&chromium, "none", "shaka"),
         (&firefox, "open", "hls.js"),
         (&firefox, "cra", "hls.js"),
     ];
@@ -322,13 +348,18 @@ fn streams_without_idr_pictures_play_in_browsers_and_gstreamer() {
         let seen = browser.wait(&format!("{name} {player}"), PATIENCE, |seen| seen.frames >= 30);
         assert_eq!(seen.sizes, ["320x180"], "{name} in {player}: {seen:?}");
     }
-    // Its decoder begins again, in the middle of what is buffered: pictures that lead are there, too.
-    // Chromium's wants a picture to refer to where a refresh begins.
-    for (browser, name, player) in shown.into_iter().filter(|(_, name, _)| *name != "refresh") {
-        for _ in 0..3 {
+    // Its decoder begins again, in the middle of what is buffered: pictures that lead are there, too, and
+    // a refresh that has nothing to refer to.
+    for _ in 0..3 {
+        for (browser, name, player) in shown {
             browser.jump_back(&format!("{name} {player}"));
+        }
+        for (browser, name, player) in shown {
             browser.goes_on(&format!("{name} {player}"), 10, PATIENCE);
         }
+    }
+    for name in ["refresh", "none"] {
+        browser_plays_past(&chromium, name, &past(name));
     }
     slot_plays_in_vlc(&daemon, "open");
     for (name, mut gstreamer) in programs {
@@ -337,7 +368,16 @@ fn streams_without_idr_pictures_play_in_browsers_and_gstreamer() {
     }
 }
 
-/// VLC plays a slot of `stream` by itself, to its end. Live, it would end at the seam of the first sender report.
+/// It plays what was recorded at `url` from its beginning on.
+fn browser_plays_past(browser: &Browser, name: &str, url: &str) {
+    let player = format!("past of {name}");
+    browser.play(&player, "hls.js", url, &json!({}));
+    let seen = browser.wait(&player, PATIENCE, |seen| seen.frames >= 30);
+    assert!(seen.time < 20.0, "{player}: {seen:?}");
+    browser.stop(&player);
+}
+
+/// VLC plays a slot of `stream` by itself, to its end.
 fn slot_plays_in_vlc(daemon: &Daemon, stream: &str) {
     let ring = RingReader::open(&daemon.data_dir()).unwrap();
     let contents = |lap: &FoundLap| ring.contents(*lap).ok().flatten();
