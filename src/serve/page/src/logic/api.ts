@@ -18,6 +18,8 @@ export interface Track {
   readonly frame_rate: number | null;
   readonly sample_rate: number | null;
   readonly channels: number | null;
+  /** Why no still pictures can be made of it, for people; null where they can. */
+  readonly undrawable: string | null;
 }
 
 export interface RecordingStatus {
@@ -46,6 +48,10 @@ export interface StreamInfo {
   readonly encoding: Encoding | null;
   /** Tracks that the camera offers and the box leaves out, such as "audio L16". */
   readonly not_carried: readonly string[];
+  /** Where players can begin: "closed", "open", "gradual", "intra", or "none". */
+  readonly entry: string | null;
+  /** How the announced sound does: "playing", "silent" or "stopped". */
+  readonly sound: string | null;
   readonly readers: { readonly rtsp: number; readonly hls: number; readonly mse: number };
   readonly totals: {
     readonly units: number;
@@ -180,6 +186,8 @@ function stream(value: unknown): StreamInfo | null {
     not_carried: list(fields['not_carried'])
       .map(string)
       .filter((one) => one !== null),
+    entry: string(fields['entry']),
+    sound: string(record(fields['audio'])?.['state']),
     readers: counts(fields['readers'], ['rtsp', 'hls', 'mse']),
     totals: counts(fields['totals'], ['units', 'bytes', 'lost', 'restarts']),
     urls: {
@@ -204,6 +212,7 @@ function track(value: unknown): Track | null {
     frame_rate: number(fields['frame_rate']),
     sample_rate: number(fields['sample_rate']),
     channels: number(fields['channels']),
+    undrawable: string(fields['undrawable']),
   };
 }
 

@@ -3,6 +3,7 @@
 import { useRef, useState } from 'preact/hooks';
 import type { Encoding, StreamInfo } from '../logic/api';
 import { bitrate, count, track } from '../logic/format';
+import { remarks } from '../logic/remark';
 import { boxUrl } from '../net/url';
 import { bitrates, unit_rates } from '../state/box';
 import { Prose } from './prose';
@@ -22,9 +23,11 @@ export function Facts({ stream }: { stream: StreamInfo }) {
   return (
     <div class="lines facts">
       <p>{parts.length === 0 ? 'No format known yet' : parts.join(' · ')}</p>
-      {stream.not_carried.length > 0 && (
-        <p class="quiet">Not carried: {stream.not_carried.join(', ')}</p>
-      )}
+      {remarks(stream).map((remark) => (
+        <p key={remark} class="quiet">
+          {remark}
+        </p>
+      ))}
       <EncodingFacts encoding={stream.encoding} />
       <p class="quiet">
         Viewers: RTSP {rtsp} · HLS {hls} · browser {mse}
