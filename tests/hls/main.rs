@@ -22,4 +22,5 @@ mod low_latency;
 mod past;
 mod recorded;
 mod rules;
+mod situations;
 mod variants;
