@@ -330,6 +330,8 @@ fn streams_without_idr_pictures_play_in_browsers_and_gstreamer() {
         let [from, until] = ["start", "end"].map(|it| runs[0][it].as_str().unwrap().to_owned());
         daemon.http(&format!("/vod/{name}/index.m3u8?start={from}&end={until}"))
     };
+    // While the slot is short: VLC takes as long as it is.
+    let (_slot, mut vlc) = slot_in_vlc(&daemon, "open");
     let programs = WITHOUT_IDR.map(|(name, _)| (name, Program::gstreamer(&url(name))));
     let shown = [
         (&chromium, "open", "hls.js"),
@@ -361,7 +363,8 @@ fn streams_without_idr_pictures_play_in_browsers_and_gstreamer() {
     for name in ["refresh", "none"] {
         browser_plays_past(&chromium, name, &past(name));
     }
-    slot_plays_in_vlc(&daemon, "open");
+    vlc.ends(PATIENCE);
+    assert!(vlc.shown() >= 20, "{} pictures: {}", vlc.shown(), vlc.log());
     for (name, mut gstreamer) in programs {
         let shows = gstreamer.shows(30, PATIENCE);
         assert!(shows.is_ok(), "{name} in GStreamer: {}", shows.unwrap_err());
@@ -377,8 +380,8 @@ fn browser_plays_past(browser: &Browser, name: &str, url: &str) {
     browser.stop(&player);
 }
 
-/// VLC plays a slot of `stream` by itself, to its end.
-fn slot_plays_in_vlc(daemon: &Daemon, stream: &str) {
+/// A copy of a slot of `stream` by itself, and VLC that plays it.
+fn slot_in_vlc(daemon: &Daemon, stream: &str) -> (tempfile::NamedTempFile, Program) {
     let ring = RingReader::open(&daemon.data_dir()).unwrap();
     let contents = |lap: &FoundLap| ring.contents(*lap).ok().flatten();
     let slots = ring.laps().iter().filter_map(|lap| Some((lap.slot, contents(lap)?.0)));
@@ -388,9 +391,8 @@ fn slot_plays_in_vlc(daemon: &Daemon, stream: &str) {
     std::fs::copy(daemon.data_dir().join(format!("ring/{slot:06}.mp4")), file.path()).unwrap();
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(file.path(), readable).unwrap();
-    let mut vlc = Program::vlc(file.path().to_str().unwrap());
-    vlc.ends(PATIENCE);
-    assert!(vlc.shown() >= 20, "{} pictures: {}", vlc.shown(), vlc.log());
+    let vlc = Program::vlc(file.path().to_str().unwrap());
+    (file, vlc)
 }
 
 /// G.711 is carried as FLAC: Chromium plays it.
