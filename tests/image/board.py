@@ -173,8 +173,9 @@ class Board:
         if claim[1]["state"] == "claimed":
             answer = self.ask("/api/v1/session", who)
         else:
-            code = re.search(r"^  ([0-9A-Z]{4}-[0-9A-Z]{4})\r?$", self.said(), re.M)
-            answer = code and self.ask("/api/v1/claim", {**who, "code": code[1]})
+            # The last one: a factory reset makes another.
+            codes = re.findall(r"^  ([0-9A-Z]{4}-[0-9A-Z]{4})\r?$", self.said(), re.M)
+            answer = codes and self.ask("/api/v1/claim", {**who, "code": codes[-1]})
         if not answer or answer[0] not in (200, 201):
             return False
         self.cookie = answer[2]["Set-Cookie"].split(";")[0]
