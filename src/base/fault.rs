@@ -40,6 +40,26 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
     fn class(&self) -> Class;
 }
 
+/// What the system refused, as the end of a sentence for people: what it is called by the system, or
+/// by a library, is of no use to them.
+#[must_use]
+pub fn plain(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound => "it is not there",
+        Kind::PermissionDenied => "there is no permission for it",
+        Kind::ConnectionRefused => "it refuses the connection",
+        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => "it hung up",
+        Kind::HostUnreachable => "no such host answers on this network",
+        Kind::NetworkUnreachable | Kind::NetworkDown => "no network leads there",
+        Kind::TimedOut => "it does not answer",
+        Kind::StorageFull | Kind::QuotaExceeded => "the disk is full",
+        Kind::ReadOnlyFilesystem => "the disk is read-only",
+        Kind::OutOfMemory => "memory has run out",
+        _ => "the system refuses it",
+    }
+}
+
 /// The error and its sources in one line, each said once: "outer: inner: innermost".
 ///
 /// Used where an error leaves the process (a log field, the API), because `Display` alone

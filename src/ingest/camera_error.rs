@@ -2,7 +2,9 @@
 //!
 //! Owns: the words for what RTSP and HTTP have in common. No text holds a URL's path or query.
 
-use crate::base::fault::{Class, Fault};
+use std::io;
+
+use crate::base::fault::{Class, Fault, plain};
 
 /// What went wrong before a camera was asked for pictures. `stream` is the stream's name.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +16,8 @@ pub enum CameraError {
     Unreachable {
         /// Host and port.
         address: String,
-        /// What the system says.
-        detail: String,
+        /// Why not, as the end of a sentence.
+        detail: &'static str,
         /// Which stream.
         stream: String,
     },
@@ -67,6 +69,20 @@ pub enum CameraError {
     },
 }
 
+impl CameraError {
+    /// Why no connection came about, as the end of a sentence.
+    pub(super) fn why_unreachable(error: &io::Error) -> &'static str {
+        // A name that cannot be looked up is no error of the system's.
+        if error.raw_os_error().is_none() { "its name is not known here" } else { plain(error) }
+    }
+
+    /// Whether a connection ended because the camera closed it.
+    pub(super) fn is_hang_up(error: &io::Error) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    }
+}
+
 impl Fault for CameraError {
     fn class(&self) -> Class {
         match self {
@@ -74,5 +90,28 @@ impl Fault for CameraError {
             Self::Unreachable { .. } => Class::Network,
             _ => Class::Peer,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_camera_is_not_reached_is_said_without_the_systems_words() {
+        let of = |errno| CameraError::why_unreachable(&io::Error::from_raw_os_error(errno));
+        assert_eq!(of(libc::ECONNREFUSED), "it refuses the connection");
+        assert_eq!(of(libc::EHOSTUNREACH), "no such host answers on this network");
+        assert_eq!(of(libc::ENETUNREACH), "no network leads there");
+        assert_eq!(of(libc::EMFILE), "the system refuses it");
+        let unknown = io::Error::other("failed to lookup address information");
+        assert_eq!(CameraError::why_unreachable(&unknown), "its name is not known here");
+    }
+
+    #[test]
+    fn only_a_camera_that_hung_up_is_said_to_have_done_so() {
+        let of = |errno| CameraError::is_hang_up(&io::Error::from_raw_os_error(errno));
+        assert!(of(libc::ECONNRESET) && of(libc::EPIPE));
+        assert!(!of(libc::ETIMEDOUT) && !of(libc::EHOSTUNREACH) && !of(libc::ENETDOWN));
     }
 }

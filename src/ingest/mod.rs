@@ -34,9 +34,9 @@ pub use camera_error::CameraError;
 pub use certificates::CameraCertificates;
 pub use raw::RawTees;
 
-use crate::base::fault::{Fault, chain};
+use crate::base::fault::{Class, Fault, chain};
 use crate::stream::{Stream, StreamState};
-use crate::supervise::{Supervisor, TaskContext, TaskSpec};
+use crate::supervise::{PANICKED, Supervisor, TaskContext, TaskSpec};
 
 /// What a stream's source is.
 #[derive(Clone, Debug, PartialEq)]
@@ -231,7 +231,7 @@ where
         let (stream, clock) = (Arc::clone(&stream), Arc::clone(&context.clock));
         if stream.state().0 == StreamState::Live {
             // The last life panicked and could not say so.
-            let reason = "An error in the program ended it; the log has more.".to_owned();
+            let reason = PANICKED.to_owned();
             stream.set_state(StreamState::Offline { reason }, clock.wall());
         }
         let (stop, heartbeat) = (context.stop.clone(), context.heartbeat.clone());
@@ -240,11 +240,30 @@ where
             let Err(error) = ended.await;
             let is_live = stream.state().0 == StreamState::Live;
             heartbeat.worked(if is_live { stream.flowed() } else { Duration::ZERO });
+            let (text, whole) = (error.to_string(), chain(&error));
             if !stop.is_cancelled() {
                 stream.meter.restarted();
-                stream.set_state(StreamState::Offline { reason: chain(&error) }, clock.wall());
+                let reason = text.clone();
+                stream.set_state(StreamState::Offline { reason }, clock.wall());
+                if whole != text {
+                    tracing::debug!(stream = %stream.name(), error = whole, "source ended");
+                }
             }
-            Err(error)
+            Err(SourceEnd { text, class: error.class() })
         }
     });
+}
+
+/// Why a life of a source ended, in the words that people read: without those of libraries below.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct SourceEnd {
+    text: String,
+    class: Class,
+}
+
+impl Fault for SourceEnd {
+    fn class(&self) -> Class {
+        self.class
+    }
 }

@@ -84,7 +84,13 @@ impl TrialCamera {
     ) -> Result<Infallible, TrialError> {
         match self {
             Self::Rtsp(config) => {
-                rtsp_pull::run(&bounded(config), stream, context).await.map_err(TrialError::Rtsp)
+                let config = bounded(config);
+                let again = (Arc::clone(&stream), context.clone());
+                let Err(error) = rtsp_pull::run(&config, stream, context).await;
+                if !matches!(error, PullError::NoMedia { tries_another: true, .. }) {
+                    return Err(TrialError::Rtsp(error));
+                }
+                rtsp_pull::run(&config, again.0, again.1).await.map_err(TrialError::Rtsp)
             }
             Self::Mjpeg(config) => {
                 mjpeg::run(&config, stream, context).await.map_err(|error| match error {
@@ -100,8 +106,13 @@ impl TrialCamera {
 fn bounded(mut config: PullConfig) -> PullConfig {
     let bound = |time: Duration| time.min(TRIAL_TIME_MAX / 2);
     let bounds = config.bounds;
-    config.bounds =
-        PullBounds { connect: bound(bounds.connect), describe: bound(bounds.describe), ..bounds };
+    config.bounds = PullBounds {
+        connect: bound(bounds.connect),
+        describe: bound(bounds.describe),
+        // A camera that is silent by TCP is asked for UDP in what is left.
+        idle: bound(bounds.idle),
+        ..bounds
+    };
     config
 }
 

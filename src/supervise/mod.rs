@@ -21,5 +21,5 @@ mod task_board;
 pub use backoff::Backoff;
 pub use drill::begin_drill;
 pub use notify::{keep_watchdog_fed, say_pausing, say_stopping};
-pub use task::{Enlisted, Supervisor, TaskContext, TaskSpec};
+pub use task::{Enlisted, PANICKED, Supervisor, TaskContext, TaskSpec};
 pub use task_board::{DeviceCall, Heartbeat, TaskReport, TaskState, in_device};

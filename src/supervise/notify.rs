@@ -67,7 +67,8 @@ fn give_up(supervisor: &Supervisor, late: &[TaskReport], watched: bool) {
     let part = names.join(" ");
     let longest = late.iter().map(|task| task.beat_age_ms).max().unwrap_or(0);
     if watched && let Some(recovery) = supervisor.recovery() {
-        let what = format!("did not beat for {longest} ms; systemd was asked for a new daemon");
+        let secs = longest / 1_000;
+        let what = format!("It hung for {secs} s, so systemd was asked to start the daemon again.");
         recovery.note(Rung::DaemonRestart, &part, &what);
     }
     // A journal that stalls must not keep the watchdog from acting.

@@ -20,6 +20,9 @@ use crate::base::fault::{Class, Fault, chain};
 use crate::base::limits::{RESTART_PAUSE_MAX, STOP_TIME_MAX};
 use crate::base::time::SharedClock;
 
+/// What people read of a part that panicked. What the panic said is for the log.
+pub const PANICKED: &str = "An error of Holdfast ended it. It is started again; report this with a support bundle if it repeats.";
+
 /// What a kept task is called and what hangs on it.
 #[derive(Clone, Debug)]
 pub struct TaskSpec {
@@ -260,7 +263,10 @@ impl TaskKeeper {
         let (class, text) = match ended {
             Ok(Ok(never)) => match never {},
             Ok(Err(error)) => (error.class(), chain(&error)),
-            Err(panic) => (Class::Bug, format!("panicked: {}", panic_text(&*panic))),
+            Err(panic) => {
+                error!(part = self.name, error = panic_text(&*panic), "part panicked");
+                (Class::Bug, PANICKED.to_owned())
+            }
         };
         Some(TaskEnd { class, text, lived })
     }
@@ -370,7 +376,7 @@ mod tests {
         assert_eq!(stable.load(Relaxed), 1);
         let report = supervisor.report();
         let weak = report.iter().find(|t| t.name == "weak").unwrap();
-        assert_eq!(weak.last_error.as_deref(), Some("panicked: weak heart"));
+        assert_eq!(weak.last_error.as_deref(), Some(PANICKED), "a panic's text is for the log");
         assert!(weak.restarts > 4);
         supervisor.stop().await;
         assert!(supervisor.report().is_empty());

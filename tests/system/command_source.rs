@@ -140,7 +140,8 @@ async fn a_program_that_ends_is_started_again_and_time_goes_on() {
     let second = units.iter().position(|unit| unit.run != units[0].run).unwrap();
     assert!(units[second].random_access());
     assert!(units.windows(2).all(|pair| pair[0].decode.ticks < pair[1].decode.ticks));
-    assert_eq!(feed.reason().await, "ffmpeg ended (exit status: 0)");
+    let reason = feed.reason().await;
+    assert_eq!(reason, "The program ffmpeg ended (exit status: 0). It is started again.");
     feed.supervisor.stop().await;
     wait_until_gone(mark);
 }
@@ -153,18 +154,22 @@ const NOISE: &str = "import random, sys\nnoise = random.Random(1).randbytes(1 <<
 async fn what_goes_wrong_is_told_in_plain_words() {
     let no_time = FrameTimeouts { first_frame: SECOND, idle: TIME_ENOUGH };
     let feed = Feed::start_within(&["sleep", "1001"], no_time);
-    assert_eq!(feed.reason().await, "no H.264 from sleep within 1 s");
+    let reason = feed.reason().await;
+    assert!(reason.starts_with("The program sleep writes no H.264 within 1 s. "), "{reason}");
     feed.supervisor.stop().await;
     assert!(!runs("sleep\x001001"));
     for (command, told) in [
-        (&["yes"][..], "yes writes more than 25 MiB/s"),
-        (&["python3", "-c", NOISE], "python3 writes more than 25 MiB/s"),
-        (&["false"], "false ended (exit status: 1)"),
+        (&["yes"][..], "The program yes writes more than 25 MiB/s. "),
+        (&["python3", "-c", NOISE], "The program python3 writes more than 25 MiB/s. "),
+        (&["false"], "The program false ended (exit status: 1). "),
         (
             &["sh", "-c", "echo no camera >&2; exit 3"],
-            "sh ended (exit status: 3); it said: no camera",
+            "The program sh ended (exit status: 3); it said: no camera. ",
         ),
-        (&["/no/such/program"], "/no/such/program could not be started: No such file"),
+        (
+            &["/no/such/program"],
+            "The program /no/such/program could not be started: it is not there. ",
+        ),
     ] {
         let feed = Feed::start(command);
         let reason = feed.reason().await;
@@ -178,7 +183,7 @@ async fn b_frames_are_refused_with_what_to_do() {
     let mark = "comment=holdfast-b-frames";
     let b_frames = ["-tune", "animation", "-bf", "2", "-b_strategy", "0"];
     let feed = Feed::start(&ffmpeg(mark, &b_frames));
-    assert!(feed.reason().await.contains("sends B-frames"), "{:?}", feed.stream.state());
+    assert!(feed.reason().await.contains("writes B-frames"), "{:?}", feed.stream.state());
     feed.supervisor.stop().await;
     wait_until_gone(mark);
 }
@@ -192,7 +197,7 @@ async fn a_program_that_hangs_is_ended_although_it_will_not() {
     let mut feed = Feed::start_within(&["sh", "-c", &script], short);
     feed.units(25).await;
     let reason = feed.reason().await;
-    assert!(reason.starts_with("no picture from sh for 1 s"), "{reason}");
+    assert!(reason.starts_with("The program sh has written no picture for 1 s"), "{reason}");
     feed.supervisor.stop().await;
     wait_until_gone("sleep\x001002");
 }

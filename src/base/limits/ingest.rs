@@ -47,6 +47,11 @@ pub const PULL_READ_BYTES: usize = 64 << 10;
 pub const PULL_DESCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// From PLAY to the first frame.
 pub const PULL_FIRST_FRAME_TIME_MAX: Duration = Duration::from_secs(15);
+/// Lives in a row without media after which a transport that brought some before gives way to the
+/// other one (`transport = "auto"`).
+pub const PULL_SILENT_LIVES_MAX: u32 = 2;
+/// How long a camera is asked for UDP first because TCP brought nothing.
+pub const PULL_TRANSPORT_MEMORY: Duration = Duration::from_secs(86_400);
 /// Between two frames of a camera; a slow one gets three pictures' time.
 pub const PULL_IDLE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Between two frames of a publisher.

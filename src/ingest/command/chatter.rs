@@ -75,7 +75,7 @@ impl Chatter {
         self.tell_left_out();
         match self.last.as_str() {
             "" => String::new(),
-            last => format!("; it said: {last}"),
+            last => format!("; it said: {}", last.trim_end_matches('.')),
         }
     }
 }

@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::rtp::TimelineEnd;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, plain};
 use crate::base::limits::{
     COMMAND_END_TIME_MAX, PULL_FIRST_FRAME_TIME_MAX, PULL_IDLE_TIME_MAX, SOURCE_BYTES_PER_SEC_MAX,
 };
@@ -93,7 +93,10 @@ impl Eq for CommandConfig {}
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// It could not be started.
-    #[error("{program} could not be started")]
+    #[error(
+        "The program {program} could not be started: {}. Check `command` of the stream.",
+        plain(source)
+    )]
     Start {
         /// Its name.
         program: String,
@@ -101,7 +104,7 @@ pub enum CommandError {
         source: std::io::Error,
     },
     /// It ended.
-    #[error("{program} ended ({how}){words}")]
+    #[error("The program {program} ended ({how}){words}. It is started again.")]
     Ended {
         /// Its name.
         program: String,
@@ -111,7 +114,10 @@ pub enum CommandError {
         words: String,
     },
     /// Its output could not be read.
-    #[error("what {program} writes cannot be read")]
+    #[error(
+        "What the program {program} writes cannot be read: {}. It is started again.",
+        plain(source)
+    )]
     Read {
         /// Its name.
         program: String,
@@ -119,7 +125,7 @@ pub enum CommandError {
         source: std::io::Error,
     },
     /// Nothing to begin with came.
-    #[error("no {what} from {program} within {} s{words}", waited.as_secs())]
+    #[error("The program {program} writes no {what} within {} s{words}. Let it write H.264 in Annex B, with a key frame every 2 s.", waited.as_secs())]
     NoFirstFrame {
         /// Its name.
         program: String,
@@ -131,7 +137,7 @@ pub enum CommandError {
         words: String,
     },
     /// Pictures came, and then no more.
-    #[error("no picture from {program} for {} s{words}", waited.as_secs())]
+    #[error("The program {program} has written no picture for {} s{words}. It is started again.", waited.as_secs())]
     Stalled {
         /// Its name.
         program: String,
@@ -141,19 +147,23 @@ pub enum CommandError {
         words: String,
     },
     /// It writes more than any camera does.
-    #[error("{program} writes more than {} MiB/s", SOURCE_BYTES_PER_SEC_MAX >> 20)]
+    #[error("The program {program} writes more than {} MiB/s. Lower its bit rate.", SOURCE_BYTES_PER_SEC_MAX >> 20)]
     Flooded {
         /// Its name.
         program: String,
     },
     /// It sends B-frames.
-    #[error("{program} sends B-frames; switch them off (x264: tune zerolatency or bframes 0)")]
+    #[error(
+        "The program {program} writes B-frames. Switch them off (x264: tune zerolatency or bframes 0)."
+    )]
     Reordered {
         /// Its name.
         program: String,
     },
     /// Its parameter sets cannot be used.
-    #[error("the parameter sets of {program} are unusable")]
+    #[error(
+        "The parameter sets that the program {program} writes cannot be used. Let it write H.264 of the Baseline, Main or High profile."
+    )]
     Params {
         /// Its name.
         program: String,
@@ -161,10 +171,12 @@ pub enum CommandError {
         source: ParamsError,
     },
     /// No thread could be made for it.
-    #[error("no thread for a command")]
+    #[error("The box has no thread left for the program. Restart the box if this repeats.")]
     Thread(#[source] std::io::Error),
     /// The thread that reads it panicked.
-    #[error("the thread that reads a command ended")]
+    #[error(
+        "An error of Holdfast ended the program. It is started again; report this if it repeats."
+    )]
     ThreadEnded,
     /// It was asked to stop.
     #[error("stopped")]

@@ -150,8 +150,11 @@ impl Connection<'_> {
                 match self.pictures.next_item() {
                     Ok(Some(MjpegItem::Head(head))) => return Some(Ok(head)),
                     Err(what) => return Some(Err(self.no_pictures(what))),
-                    Ok(_) if !matches!(self.read().await, Ok(true)) => return None,
-                    Ok(_) => {}
+                    Ok(_) => match self.read().await {
+                        Ok(true) => {}
+                        Ok(false) => return None,
+                        Err(error) => return Some(Err(error)),
+                    },
                 }
             }
         };
@@ -191,8 +194,8 @@ impl Connection<'_> {
         let detail = match timeout(PULL_CONNECT_TIME_MAX, connecting).await {
             Ok(Ok(socket)) if url.scheme() == "https" => return self.secured(socket, url).await,
             Ok(Ok(socket)) => return Ok(Box::new(socket)),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not answer".to_owned(),
+            Ok(Err(error)) => CameraError::why_unreachable(&error),
+            Err(_) => "it does not answer",
         };
         let (address, stream) = (self.config.address(), self.stream.name().to_string());
         let unreachable = CameraError::Unreachable { address, detail, stream };
@@ -215,7 +218,11 @@ impl Connection<'_> {
     /// Reads what there is; `false` when nothing more will come.
     async fn read(&mut self) -> Result<bool, Failed> {
         let Some(socket) = &mut self.socket else { return Ok(false) };
-        let length = socket.read(&mut self.buffer).await.unwrap_or(0);
+        let length = match socket.read(&mut self.buffer).await {
+            Ok(length) => length,
+            Err(error) if CameraError::is_hang_up(&error) => 0,
+            Err(_) => return Err(RawError::Source(MjpegError::Broken)),
+        };
         if !self.gate.pass(self.context.clock.boot(), length) {
             let max_mib_per_sec = SOURCE_BYTES_PER_SEC_MAX >> 20;
             return Err(RawError::Source(MjpegError::Flooded { max_mib_per_sec }));

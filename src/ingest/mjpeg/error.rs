@@ -36,7 +36,10 @@ pub enum MjpegError {
         stream: String,
     },
     /// No head, or no picture, for so long.
-    #[error("The camera has sent no picture for {} s.", waited.as_secs_f32())]
+    #[error(
+        "The camera has sent no picture for {} s, so it is asked again. Check its network and its power if this repeats.",
+        waited.as_secs_f32()
+    )]
     Stalled {
         /// How long we waited.
         waited: Duration,
@@ -61,9 +64,14 @@ pub enum MjpegError {
         /// Which stream.
         stream: String,
     },
-    /// The connection ended.
-    #[error("The camera closed the connection.")]
+    /// The camera closed the connection.
+    #[error(
+        "The camera closed the connection. Restart it if this repeats, or let fewer programs watch it."
+    )]
     Closed,
+    /// The connection ended, and the camera did not close it.
+    #[error("The connection to the camera broke. Check the network between if this repeats.")]
+    Broken,
     /// More than one camera may bring.
     #[error(
         "The camera sends more than {max_mib_per_sec} MiB/s. Lower its picture rate or quality, or it takes the others' share."
@@ -81,7 +89,7 @@ impl Fault for MjpegError {
     fn class(&self) -> Class {
         match self {
             Self::Camera(error) => error.class(),
-            Self::Stalled { .. } | Self::Closed => Class::Network,
+            Self::Stalled { .. } | Self::Closed | Self::Broken => Class::Network,
             _ => Class::Peer,
         }
     }

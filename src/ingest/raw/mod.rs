@@ -66,16 +66,22 @@ pub enum RawError<E> {
     #[error(transparent)]
     Source(E),
     /// The encoder failed.
-    #[error("the pictures could not be encoded")]
+    #[error(
+        "The pictures could not be encoded. Set `encoder` to another one, or the pictures smaller, if this repeats."
+    )]
     Encode(#[from] EncodeError),
     /// What the encoder says of itself cannot be read.
-    #[error("the encoder's parameter sets are unusable")]
+    #[error(
+        "What the encoder writes cannot be read. Set `encoder` to another one if this repeats."
+    )]
     Params(#[from] ParamsError),
     /// No thread could be made.
-    #[error("no thread for pictures")]
+    #[error("The box has no thread left for these pictures. Restart the box if this repeats.")]
     Thread(#[source] std::io::Error),
     /// A thread ended without a word.
-    #[error("the thread that {0} pictures ended")]
+    #[error(
+        "An error of Holdfast ended the thread that {0} pictures. It is started again; report this if it repeats."
+    )]
     Ended(&'static str),
     /// It was asked to stop.
     #[error("stopped")]

@@ -92,11 +92,46 @@ pub(crate) struct RunInput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flooded;
 
+/// What is missing of a first frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingFrame {
+    /// No packet of the media that was described.
+    Media,
+    /// None can be read.
+    Readable,
+    /// None can be decoded: the parameter sets are missing.
+    Sets,
+    /// None is one to begin with.
+    KeyFrame,
+}
+
+impl MissingFrame {
+    /// What is sent instead, behind "The camera sends".
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Media => "nothing",
+            Self::Readable => "nothing that can be read",
+            Self::Sets => "no parameter sets (SPS and PPS)",
+            Self::KeyFrame => "no key frame",
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::Media => "Restart it, and check its network.",
+            Self::Readable => "Set it to H.264, without encryption.",
+            Self::Sets => "Set it to send them with each key frame, or update it.",
+            Self::KeyFrame => "Set its I-frame interval (GOP) to 2 s.",
+        }
+    }
+}
+
 /// What did not come in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overdue {
-    /// A first frame: the one still missing.
-    First(&'static str),
+    /// A first frame.
+    First(MissingFrame),
     /// The next frame, for so long.
     Next(Duration),
 }
@@ -308,11 +343,17 @@ impl RunInput {
             return Some(Overdue::Next(most));
         }
         let what = match (self.heard, self.readable) {
-            (false, _) => "media at all",
-            (true, false) => "frame that can be read",
-            (true, true) => "key frame",
+            (false, _) => MissingFrame::Media,
+            (true, false) => MissingFrame::Readable,
+            (true, true) if self.run.lacks_params(0) => MissingFrame::Sets,
+            (true, true) => MissingFrame::KeyFrame,
         };
         Some(Overdue::First(what))
+    }
+
+    /// Whether any media came.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.heard
     }
 
     fn most(&self, first: Duration, idle: Duration) -> Duration {

@@ -31,6 +31,7 @@ mod units;
 pub(crate) use clock::{Now, RtpStamp};
 pub(crate) use flood::FloodGate;
 pub(crate) use frame::RtpFrame;
+pub(crate) use input::MissingFrame;
 pub(crate) use input::{Overdue, RunInput, TrackInput, choose, not_carried};
 pub(crate) use run::{FrameProgress, RunBuilder, TimelineEnd, TrackSpec};
 

@@ -15,15 +15,16 @@ use bytes::Bytes;
 use futures::FutureExt;
 use tokio::time::Instant;
 
-use super::error::{PullError, Whom};
+use super::error::{NextTry, PullError, Whom};
 use super::link::{Dialer, Ends, Link};
 use super::udp::{self, DATAGRAM_BYTES_MAX, Port};
-use super::{PullConfig, PullTransport};
+use super::{PullBounds, PullConfig, PullTransport};
 use crate::base::limits::{PULL_GOODBYE_TIME_MAX, PULL_READ_BYTES};
 use crate::base::time::BootTime;
 use crate::ingest::jpeg::JpegEncoder;
 use crate::ingest::rtp::{
-    FloodGate, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose, not_carried,
+    FloodGate, MissingFrame, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose,
+    not_carried,
 };
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
@@ -51,6 +52,10 @@ pub(super) struct PullConnection<'a> {
     set_up: Vec<(TrackInput, TrackSpec)>,
     channels: Vec<(usize, u8)>,
     input: Option<RunInput>,
+    /// How its media comes.
+    used: ClientTransport,
+    /// Media came.
+    heard: bool,
     /// Where pictures of JPEG are encoded.
     encoder: Option<JpegEncoder>,
     out: Vec<u8>,
@@ -69,7 +74,7 @@ impl<'a> PullConnection<'a> {
                 url: config.url.clone(),
                 credentials: config.credentials(),
                 carrier: config.transport.carrier(),
-                transports: transports(config),
+                transports: transports(config, context.clock.boot()),
                 answer_time: config.bounds.describe,
                 seed: fastrand::u64(..),
             },
@@ -87,6 +92,8 @@ impl<'a> PullConnection<'a> {
             set_up: Vec::new(),
             channels: Vec::new(),
             input: None,
+            used: ClientTransport::Tcp,
+            heard: false,
             encoder: None,
             out: Vec::new(),
         }
@@ -142,7 +149,12 @@ impl<'a> PullConnection<'a> {
                 biased;
                 read = read(&mut self.link, &mut buffer), if reads => match read {
                     Ok(length) if length > 0 => self.session.receive(&buffer[..length]),
-                    _ => {
+                    ended => {
+                        if let Err(error) = ended
+                            && let broken @ PullError::Broken = PullError::from_socket(&error)
+                        {
+                            return Err(broken);
+                        }
                         self.link = None;
                         self.session.command(now, ClientCommand::Disconnected);
                     }
@@ -191,15 +203,20 @@ impl<'a> PullConnection<'a> {
     /// left to read.
     fn media_time(&mut self, now: Now, is_idle: bool) -> Result<Option<BootTime>, PullError> {
         let bounds = self.config.bounds;
+        let first = self.patience();
         let Some(input) = &mut self.input else { return Ok(None) };
         input.advance(now);
-        match input.overdue(now.boot, bounds.first_frame, bounds.idle) {
+        match input.overdue(now.boot, first, bounds.idle) {
             None => {}
             Some(_) if !is_idle => {}
             Some(Overdue::Next(waited)) => return Err(PullError::Stalled { waited }),
-            Some(Overdue::First(what)) => {
-                return Err(PullError::NoFirstFrame { what, waited: bounds.first_frame });
+            Some(Overdue::First(MissingFrame::Media)) => return Err(self.no_media(first, now.boot)),
+            Some(Overdue::First(missing)) => {
+                return Err(PullError::NoFirstFrame { missing, waited: first });
             }
+        }
+        if input.has_heard() && !std::mem::replace(&mut self.heard, true) {
+            self.config.memory.transports().heard(self.used);
         }
         for (medium, report) in input.reports(now.boot) {
             if let Some(port) = self.ports.iter().find(|port| port.medium == medium) {
@@ -212,7 +229,29 @@ impl<'a> PullConnection<'a> {
         while let ClientStep::Send(bytes) = self.session.poll(now.boot) {
             self.out.extend_from_slice(&bytes);
         }
-        Ok(Some(input.deadline(bounds.first_frame, bounds.idle)))
+        Ok(Some(input.deadline(first, bounds.idle)))
+    }
+
+    /// How long the first frame may take.
+    fn patience(&self) -> Duration {
+        let PullBounds { first_frame, idle, .. } = self.config.bounds;
+        if self.heard || self.config.transport != PullTransport::Auto {
+            return first_frame;
+        }
+        self.config.memory.transports().patience(self.used, idle.min(first_frame), first_frame)
+    }
+
+    /// What it means that nothing came.
+    fn no_media(&self, waited: Duration, now: BootTime) -> PullError {
+        let is_free = self.config.transport == PullTransport::Auto
+            && self.config.url.scheme() != "rtsps"
+            && self.used != ClientTransport::Multicast;
+        let then = if is_free {
+            NextTry::Auto(self.config.memory.transports().silent(self.used, now))
+        } else {
+            NextTry::Same(&self.whom.stream)
+        };
+        PullError::no_media(self.used, waited, then)
     }
 
     async fn on(&mut self, event: ClientEvent) -> Result<(), PullError> {
@@ -262,6 +301,7 @@ impl<'a> PullConnection<'a> {
 
     /// A track is set up.
     fn take(&mut self, medium: usize, path: Path) -> Result<(), PullError> {
+        self.used = path.transport();
         match path {
             Path::Tcp { rtcp } => {
                 self.ports.retain(|port| port.medium != medium);
@@ -363,12 +403,15 @@ impl<'a> PullConnection<'a> {
 }
 
 /// The ways that media may take, the first choice first.
-fn transports(config: &PullConfig) -> Vec<ClientTransport> {
+fn transports(config: &PullConfig, now: BootTime) -> Vec<ClientTransport> {
     use ClientTransport::{Multicast, Tcp, Udp};
     match config.transport {
         // Datagrams would not be protected.
         _ if config.url.scheme() == "rtsps" => vec![Tcp],
-        PullTransport::Auto => vec![Tcp, Udp, Multicast],
+        PullTransport::Auto => {
+            let [first, second] = config.memory.transports().order(now);
+            vec![first, second, Multicast]
+        }
         PullTransport::Tcp | PullTransport::Http => vec![Tcp],
         PullTransport::Udp => vec![Udp],
         PullTransport::Multicast => vec![Multicast],

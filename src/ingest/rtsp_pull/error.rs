@@ -6,13 +6,16 @@
 //! must read equal, so that they are reported once and counted. Nor a URL's path or query, where
 //! some cameras expect the password.
 
+use std::io;
 use std::time::Duration;
 
+use super::transport_memory::AfterSilence;
 use crate::base::fault::{Class, Fault};
 use crate::ingest::camera_error::CameraError;
 use crate::ingest::jpeg::JpegError;
 use crate::ingest::raw::RawError;
-use crate::wire::rtsp::client::{ClientRequest, SessionEnd, TunnelRefusal};
+use crate::ingest::rtp::MissingFrame;
+use crate::wire::rtsp::client::{ClientRequest, ClientTransport, SessionEnd, TunnelRefusal};
 
 /// What we were waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +117,15 @@ pub enum PullError {
         status: u16,
     },
     /// Connected, but a request got no answer.
-    #[error("The camera at {address} does not answer {step} within {} s.", waited.as_secs_f32())]
+    #[error(
+        "The camera at {address} does not answer {step} within {} s. Restart the camera, and check the port in `url` of stream '{stream}'.",
+        waited.as_secs_f32()
+    )]
     Silent {
         /// Host and port.
         address: String,
+        /// Which stream.
+        stream: String,
         /// The request.
         step: PullStep,
         /// How long we waited.
@@ -136,10 +144,14 @@ pub enum PullError {
         stream: String,
     },
     /// A description without media.
-    #[error("The camera's description of its stream cannot be used: {what}.")]
+    #[error(
+        "The camera's stream cannot be used: {what}. Check the path in `url` of stream '{stream}', or update the camera."
+    )]
     BadDescription {
         /// What is wrong with it.
         what: String,
+        /// Which stream.
+        stream: String,
     },
     /// No track of a codec that is carried.
     #[error("The camera offers {offers}. Set it to one of H.264, H.265, JPEG, AAC, G.711 or Opus.")]
@@ -147,25 +159,47 @@ pub enum PullError {
         /// What it offers.
         offers: String,
     },
-    /// PLAY succeeded, then nothing came that a picture could begin with.
-    #[error("The camera sends no {what} within {} s.", waited.as_secs_f32())]
+    /// PLAY succeeded, then nothing came.
+    #[error("The camera agrees to play, but nothing arrives by {by} within {} s. {advice}", waited.as_secs_f32())]
+    NoMedia {
+        /// The transport.
+        by: &'static str,
+        /// How long we waited.
+        waited: Duration,
+        /// What to do about it, or what is done.
+        advice: String,
+        /// The next life tries another transport.
+        tries_another: bool,
+    },
+    /// Media came, and nothing that a picture could begin with.
+    #[error("The camera sends {} within {} s. {}", missing.what(), waited.as_secs_f32(), missing.advice())]
     NoFirstFrame {
-        /// "media at all" or "key frame".
-        what: &'static str,
+        /// What is missing.
+        missing: MissingFrame,
         /// How long we waited.
         waited: Duration,
     },
     /// Frames came, then no more.
-    #[error("The camera has sent no frame for {} s.", waited.as_secs_f32())]
+    #[error(
+        "The camera has sent no frame for {} s, so it is asked again. Check its network and its power if this repeats.",
+        waited.as_secs_f32()
+    )]
     Stalled {
         /// How long we waited.
         waited: Duration,
     },
-    /// The connection ended.
-    #[error("The camera closed the connection.")]
+    /// The camera closed the connection.
+    #[error(
+        "The camera closed the connection. Restart it if this repeats, or let fewer programs watch it."
+    )]
     Closed,
+    /// The connection ended, and the camera did not close it.
+    #[error("The connection to the camera broke. Check the network between if this repeats.")]
+    Broken,
     /// The camera said TEARDOWN or REDIRECT.
-    #[error("The camera ended the session.")]
+    #[error(
+        "The camera ended the session. Restart it if this repeats, or let fewer programs watch it."
+    )]
     TornDown,
     /// More than one camera may bring.
     #[error(
@@ -188,11 +222,20 @@ impl Fault for PullError {
         match self {
             Self::Camera(error) => error.class(),
             Self::Forbidden { .. } => Class::Refused,
-            Self::Silent { .. } | Self::Closed | Self::TornDown => Class::Network,
+            Self::Silent { .. } | Self::Closed | Self::Broken | Self::TornDown => Class::Network,
             Self::Jpeg(error) => error.class(),
             _ => Class::Peer,
         }
     }
+}
+
+/// What is asked for after a transport that brought nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NextTry<'a> {
+    /// What silence taught.
+    Auto(AfterSilence),
+    /// The same: the configuration of this stream names it.
+    Same(&'a str),
 }
 
 /// Whom we talk to, for the texts.
@@ -209,6 +252,36 @@ impl PullError {
     pub(super) fn nothing_carried(offers: &str) -> Self {
         let offers = if offers.is_empty() { "no track" } else { offers };
         Self::NothingCarried { offers: offers.chars().take(100).collect() }
+    }
+
+    /// That nothing came by the transport that was `used`, and what follows.
+    pub(super) fn no_media(used: ClientTransport, waited: Duration, then: NextTry<'_>) -> Self {
+        let name = |transport| match transport {
+            ClientTransport::Tcp => "TCP",
+            ClientTransport::Udp => "UDP",
+            ClientTransport::Multicast => "multicast",
+        };
+        let (mut by, mut tries_another) = (name(used), false);
+        let advice = match then {
+            NextTry::Auto(AfterSilence::Try(other)) => {
+                tries_another = true;
+                format!("{} is tried next.", name(other))
+            }
+            NextTry::Auto(AfterSilence::Again) => "Restart it if this repeats.".to_owned(),
+            NextTry::Auto(AfterSilence::Neither) => {
+                by = "TCP or UDP";
+                "Restart it, or look for a firewall between it and the box.".to_owned()
+            }
+            NextTry::Same(stream) => {
+                format!("Restart it, or set `transport` of stream '{stream}' to \"auto\".")
+            }
+        };
+        Self::NoMedia { by, waited, advice, tries_another }
+    }
+
+    /// What it means that a connection failed.
+    pub(super) fn from_socket(error: &io::Error) -> Self {
+        if CameraError::is_hang_up(error) { Self::Closed } else { Self::Broken }
     }
 
     /// What it means that `whom` opens no tunnel.
@@ -244,10 +317,10 @@ impl PullError {
             }
             SessionEnd::NoTransport => Self::NoTransport { stream },
             SessionEnd::Silent { asked } => {
-                Self::Silent { address, step: asked.into(), waited: whom.answer_time }
+                Self::Silent { address, stream, step: asked.into(), waited: whom.answer_time }
             }
             SessionEnd::NotRtsp { what } => Self::NotRtsp { address, what, stream },
-            SessionEnd::BadDescription { what } => Self::BadDescription { what },
+            SessionEnd::BadDescription { what } => Self::BadDescription { what, stream },
             SessionEnd::Closed { .. } => Self::Closed,
             SessionEnd::TornDown => Self::TornDown,
             SessionEnd::Left => Self::Stopped,
@@ -284,6 +357,47 @@ mod tests {
     #[test]
     fn a_wait_is_told_in_seconds() {
         let error = PullError::Stalled { waited: Duration::from_secs(10) };
-        assert_eq!(error.to_string(), "The camera has sent no frame for 10 s.");
+        assert!(error.to_string().starts_with("The camera has sent no frame for 10 s, so"));
+    }
+
+    #[test]
+    fn every_ending_says_what_to_do() {
+        use AfterSilence::{Again, Neither, Try};
+        use MissingFrame::{KeyFrame, Media, Readable, Sets};
+
+        let (stream, waited) = (|| "gate".to_owned(), Duration::from_secs(15));
+        let address = || "10.0.0.7:554".to_owned();
+        let what = "the description names no media".to_owned();
+        let mut errors = vec![
+            PullError::Silent {
+                address: address(),
+                stream: stream(),
+                step: PullStep::Play,
+                waited,
+            },
+            PullError::BadDescription { what, stream: stream() },
+            PullError::Stalled { waited },
+            PullError::Closed,
+            PullError::Broken,
+            PullError::TornDown,
+            PullError::Status { step: PullStep::Play, status: 500 },
+            PullError::no_media(ClientTransport::Udp, waited, NextTry::Same("gate")),
+        ];
+        errors.extend(
+            [Media, Readable, Sets, KeyFrame]
+                .map(|missing| PullError::NoFirstFrame { missing, waited }),
+        );
+        errors
+            .extend([Again, Neither, Try(ClientTransport::Udp)].map(|then| {
+                PullError::no_media(ClientTransport::Tcp, waited, NextTry::Auto(then))
+            }));
+        for text in errors.iter().map(ToString::to_string) {
+            let told = ["Restart", "Check", "Set ", "asked again", "is tried next"];
+            assert!(told.iter().any(|word| text.contains(word)), "what is to be done? {text}");
+            assert!(
+                text.ends_with('.') && text.len() < 200 && !text.contains("os error"),
+                "{text}"
+            );
+        }
     }
 }

@@ -39,8 +39,8 @@ impl<'a> Dialer<'a> {
         }
         let step = PullStep::Tunnel;
         let waited = self.config.bounds.describe;
-        let address = self.whom.address.clone();
-        let silent = |_| PullError::Silent { address, step, waited };
+        let (address, stream) = (self.whom.address.clone(), self.whom.stream.clone());
+        let silent = |_| PullError::Silent { address, stream, step, waited };
         let (link, ends) = timeout(waited, self.tunnel(port)).await.map_err(silent)??;
         Ok((Link::Tunnel(Box::new(link)), ends))
     }
@@ -56,8 +56,8 @@ impl<'a> Dialer<'a> {
                 let own = socket.local_addr().ok().map(|at| at.ip().to_canonical());
                 return Ok((self.secured(socket).await?, peer.zip(own)));
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not answer".to_owned(),
+            Ok(Err(error)) => CameraError::why_unreachable(&error),
+            Err(_) => "it does not answer",
         };
         let (address, stream) = (self.whom.address.clone(), self.whom.stream.clone());
         Err(CameraError::Unreachable { address, detail, stream }.into())
@@ -88,7 +88,7 @@ impl<'a> Dialer<'a> {
             HttpTunnel::new(&self.config.url, self.config.credentials(), fastrand::u64(..));
         loop {
             let (mut down, ends) = self.connect(port).await?;
-            down.write_all(&http.get()).await.map_err(|_| PullError::Closed)?;
+            down.write_all(&http.get()).await.map_err(|error| PullError::from_socket(&error))?;
             if let Some(unread) = self.answer(&mut down, &mut http).await? {
                 let link = TunnelLink { dialer: self, port, http, down, up: None, unread, said: 0 };
                 return Ok((link, ends));
@@ -104,7 +104,8 @@ impl<'a> Dialer<'a> {
     ) -> Result<Option<Bytes>, PullError> {
         let mut buffer = vec![0; PULL_READ_BYTES];
         loop {
-            let length = down.read(&mut buffer).await.unwrap_or(0);
+            let read = down.read(&mut buffer).await;
+            let length = read.map_err(|error| PullError::from_socket(&error))?;
             if length == 0 {
                 return Err(PullError::Closed);
             }

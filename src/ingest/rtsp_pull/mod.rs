@@ -24,14 +24,16 @@ mod error;
 mod link;
 #[cfg(test)]
 mod tests;
+mod transport_memory;
 mod udp;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use url::Url;
 
+use self::transport_memory::TransportMemory;
 pub use error::{PullError, PullStep};
 
 use crate::base::limits::{
@@ -39,6 +41,7 @@ use crate::base::limits::{
     SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::secret::Secret;
+use crate::base::sync::lock;
 use crate::encode::EncoderSettings;
 use crate::ingest::certificates::CameraCertificates;
 use crate::ingest::rtp::TimelineEnd;
@@ -107,7 +110,7 @@ pub enum UrlError {
     #[error("the address names no host, such as rtsp://10.0.0.7:554/main")]
     Host,
     /// A user name or password inside.
-    #[error("user name and password do not belong into the address; set `username` and `password`")]
+    #[error("a user name and password do not belong in the address; set `username` and `password`")]
     UserInfo,
 }
 
@@ -136,16 +139,21 @@ impl Default for PullBounds {
     }
 }
 
-/// What outlives a connection: the timeline's end. Shared by the clones of a [`PullConfig`], which all
+/// What outlives a connection: the timeline's end, and how media came. Shared by the clones of a [`PullConfig`], which all
 /// mean the same camera.
 #[derive(Default)]
 struct PullMemory {
     end: Arc<TimelineEnd>,
+    transports: Mutex<TransportMemory>,
 }
 
 impl PullMemory {
     fn end(&self) -> Arc<TimelineEnd> {
         Arc::clone(&self.end)
+    }
+
+    fn transports(&self) -> MutexGuard<'_, TransportMemory> {
+        lock(&self.transports)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Hostile and plain cameras over loopback, spoken by hand.
 
+mod transport;
 mod tunnel;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::name::StreamName;
 use crate::base::time::SystemClock;
 use crate::ingest::CameraError;
+use crate::ingest::rtp::MissingFrame;
 use crate::media::{AccessUnit, CodecParams, RunId, Shape};
 use crate::stream::{Allowance, Next, StreamState, Subscriber};
 use crate::supervise::{Supervisor, TaskSpec};
@@ -186,7 +188,7 @@ async fn a_refused_connection_is_told_with_its_address() {
     let error = ended(&format!("rtsp://127.0.0.1:{port}/x?password=hidden")).await;
     assert_eq!(error.class(), Class::Network);
     let text = error.to_string();
-    let wanted = format!("Cannot reach the camera at 127.0.0.1:{port}: Connection refused");
+    let wanted = format!("Cannot reach the camera at 127.0.0.1:{port}: it refuses the connection.");
     assert!(text.starts_with(&wanted), "{text}");
 }
 
@@ -302,7 +304,7 @@ async fn garbage_in_place_of_media_ends_the_run_only() {
         rtp(1, 0, true, &[0x78, 0, 9, 0x65]),          // STAP-A whose inner length lies
     ] {
         let error = ended(&camera(polite, garbage, false).await).await;
-        let known = matches!(error, PullError::NoFirstFrame { .. });
+        let known = matches!(error, PullError::NoFirstFrame { .. } | PullError::NoMedia { .. });
         assert!(known, "{error}");
     }
 }
@@ -370,10 +372,13 @@ async fn media_time_grows_over_runs() {
 #[tokio::test]
 async fn silence_after_play_and_after_pictures_are_told_apart() {
     let error = ended(&camera(polite, Vec::new(), false).await).await;
-    assert!(matches!(error, PullError::NoFirstFrame { what: "media at all", .. }), "{error}");
+    assert!(matches!(error, PullError::NoMedia { tries_another: false, .. }), "{error}");
     let without_key: Vec<u8> = (0..5).flat_map(|n| rtp(n, 3_600, true, &[0x41, 0x88])).collect();
     let error = ended(&camera(polite, without_key, false).await).await;
-    assert!(matches!(error, PullError::NoFirstFrame { what: "key frame", .. }), "{error}");
+    assert!(
+        matches!(error, PullError::NoFirstFrame { missing: MissingFrame::KeyFrame, .. }),
+        "{error}"
+    );
     let error = ended(&camera(polite, pictures(3, 50), false).await).await;
     assert!(matches!(error, PullError::Stalled { .. }), "{error}");
 }

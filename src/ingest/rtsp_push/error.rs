@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
+use crate::ingest::rtp::MissingFrame;
 
 /// Why a publisher is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,18 +40,18 @@ pub enum PushError {
     #[error("The publisher sent nothing for 10 s. Check its network.")]
     Silent,
     /// Another one took its place.
-    #[error("Another publisher took over.")]
+    #[error("Another publisher took over. If both are yours, give each a stream of its own.")]
     Replaced,
     /// Nothing came that a picture could begin with.
-    #[error("The publisher sends no {what} within {} s.", waited.as_secs_f32())]
+    #[error("The publisher sends {} within {} s. {}", missing.what(), waited.as_secs_f32(), missing.advice())]
     NoFirstFrame {
-        /// "frame that can be read" or "key frame".
-        what: &'static str,
+        /// What is missing.
+        missing: MissingFrame,
         /// How long we waited.
         waited: Duration,
     },
     /// Frames came, then no more.
-    #[error("The publisher has sent no whole frame for {} s.", waited.as_secs_f32())]
+    #[error("The publisher has sent no whole frame for {} s. Check its network.", waited.as_secs_f32())]
     Stalled {
         /// How long we waited.
         waited: Duration,

@@ -102,9 +102,8 @@ impl PushPublisher {
         match overdue {
             None => Ok(()),
             Some(Overdue::Next(waited)) => Err(PushError::Stalled { waited }),
-            Some(Overdue::First(what)) => {
-                let what = if what == "key frame" { what } else { "frame that can be read" };
-                Err(PushError::NoFirstFrame { what, waited: PULL_FIRST_FRAME_TIME_MAX })
+            Some(Overdue::First(missing)) => {
+                Err(PushError::NoFirstFrame { missing, waited: PULL_FIRST_FRAME_TIME_MAX })
             }
         }
     }

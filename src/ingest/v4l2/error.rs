@@ -109,7 +109,7 @@ pub enum CameraError {
     #[error("The camera's H.264 cannot be read. Set `format` to \"mjpeg\" or \"yuyv\".")]
     Params(#[from] ParamsError),
     /// No thread could be made.
-    #[error("no thread for the camera")]
+    #[error("The box has no thread left for this camera. Restart the box if this repeats.")]
     Thread(#[source] io::Error),
     /// The run has ended elsewhere.
     #[error("stopped")]

@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use super::book::{Book, Reset};
+use crate::base::fault::plain;
 use crate::base::file;
 use crate::base::limits::RECOVERY_FILE_BYTES_MAX;
 
@@ -17,13 +18,15 @@ const CARD_RESET: u32 = 0x0020;
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     /// The medium.
-    #[error("recovery log: {0}")]
+    #[error("The recovery log cannot be read or written: {}. Check the disk.", plain(.0))]
     Io(#[from] io::Error),
     /// It is not a log of ours.
-    #[error("recovery log is damaged: {0}")]
+    #[error("The recovery log is damaged. Holdfast begins a new one at its next start.")]
     Form(#[from] serde_json::Error),
     /// It is larger than a log of ours can be.
-    #[error("recovery log has {bytes} bytes, which is more than a log can have")]
+    #[error(
+        "The recovery log has {bytes} bytes, more than a log can have. Holdfast begins a new one at its next start."
+    )]
     Large {
         /// Its size.
         bytes: u64,

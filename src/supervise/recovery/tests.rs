@@ -66,13 +66,7 @@ fn another_boot_tells_reset_from_reboot() {
 fn what_hangs_is_named_and_is_no_second_death() {
     let mut book = alive_since(0);
     for death_at in [10, 20, 30] {
-        book.add(RecoveryEntry::new(
-            Rung::DaemonRestart,
-            "web/x",
-            "did not beat",
-            BOOT,
-            at(death_at),
-        ));
+        book.add(RecoveryEntry::new(Rung::DaemonRestart, "web/x", "It hung.", BOOT, at(death_at)));
         book.add(death(death_at));
     }
     assert_eq!(book.previous_end(OTHER, at(60), Reset::Unknown).unwrap().rung, Rung::BoardReset);

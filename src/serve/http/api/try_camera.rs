@@ -205,7 +205,7 @@ fn mjpeg_words(error: &MjpegError) -> (&'static str, &'static str) {
             "no_picture",
             "The address gives one picture and ends. Use that of the camera's MJPEG stream.",
         ),
-        MjpegError::Stalled { .. } | MjpegError::Closed => NO_PICTURE,
+        MjpegError::Stalled { .. } | MjpegError::Closed | MjpegError::Broken => NO_PICTURE,
         MjpegError::Flooded { .. } => FLOODED,
         MjpegError::Jpeg(_) => NOT_ENCODED,
     }
@@ -240,7 +240,9 @@ fn rtsp_words(error: &PullError) -> (&'static str, &'static str) {
             "unsupported",
             "The camera offers none of H.264, H.265, JPEG, AAC, G.711 and Opus. Set it to H.264.",
         ),
-        PullError::NoFirstFrame { .. } | PullError::Stalled { .. } => NO_PICTURE,
+        PullError::NoMedia { .. } | PullError::NoFirstFrame { .. } | PullError::Stalled { .. } => {
+            NO_PICTURE
+        }
         PullError::Silent { .. } => UNREACHABLE,
         PullError::Jpeg(_) => NOT_ENCODED,
         PullError::Flooded { .. } => FLOODED,
@@ -248,6 +250,7 @@ fn rtsp_words(error: &PullError) -> (&'static str, &'static str) {
         | PullError::NotRtsp { .. }
         | PullError::BadDescription { .. }
         | PullError::Closed
+        | PullError::Broken
         | PullError::TornDown
         | PullError::Stopped => {
             ("not_a_camera", "The device at this address does not behave like a camera.")

@@ -171,6 +171,18 @@ pub enum Path {
     },
 }
 
+impl Path {
+    /// The transport that it is.
+    #[must_use]
+    pub fn transport(self) -> ClientTransport {
+        match self {
+            Self::Tcp { .. } => ClientTransport::Tcp,
+            Self::Udp { .. } => ClientTransport::Udp,
+            Self::Multicast { .. } => ClientTransport::Multicast,
+        }
+    }
+}
+
 /// What the driver answers or wishes.
 #[derive(Clone, Debug)]
 pub enum ClientCommand {
