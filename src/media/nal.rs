@@ -62,6 +62,11 @@ pub(crate) fn without_trailing_zeros(nal: &[u8]) -> &[u8] {
     &nal[..nal.len() - zeros]
 }
 
+/// Whether `data` begins with a start code (ITU-T H.264 annex B).
+pub(crate) fn begins_annex_b(data: &[u8]) -> bool {
+    data.starts_with(START_CODE) || data.starts_with(&[0, 0, 0, 1])
+}
+
 /// Puts NAL units behind 4-byte lengths, one after the other.
 pub fn length_prefixed<'a>(nals: impl IntoIterator<Item = &'a [u8]>) -> Bytes {
     let mut out = BytesMut::new();

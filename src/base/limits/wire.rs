@@ -22,6 +22,8 @@ pub const RTSP_ODD_BYTES_MAX: usize = 64 << 10;
 pub const CLIENT_OPTIONS_TIME_MAX: Duration = Duration::from_secs(3);
 /// Silence after which a description ends whose answer does not say how long it is.
 pub const CLIENT_DESCRIPTION_QUIET: Duration = Duration::from_millis(500);
+/// The same where it has the length that was said, and no line end behind its last line.
+pub const CLIENT_DESCRIPTION_TAIL: Duration = Duration::from_millis(200);
 /// A camera's session is kept alive at least so often.
 pub const CLIENT_KEEPALIVE_MAX: Duration = Duration::from_secs(30);
 /// A camera's session is kept alive at most so often.

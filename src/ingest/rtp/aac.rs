@@ -97,7 +97,7 @@ impl Aac {
             }
             let at = ticks.saturating_add(place.saturating_mul(self.frame_ticks));
             if bytes > 0 {
-                frames.push(Unpacked::sound(data.split_to(bytes), at));
+                frames.push(Unpacked::sound(without_adts(data.split_to(bytes)), at));
             }
         }
         (frames, true)
@@ -117,7 +117,10 @@ impl Aac {
             return (Vec::new(), false);
         }
         if got == bytes {
-            return (vec![Unpacked::sound(partial.data.freeze(), partial.ticks)], true);
+            return (
+                vec![Unpacked::sound(without_adts(partial.data.freeze()), partial.ticks)],
+                true,
+            );
         }
         if last {
             return (Vec::new(), false);
@@ -153,6 +156,19 @@ impl Aac {
         }
         (!sizes.is_empty()).then_some((sizes, data))
     }
+}
+
+/// A frame without the head of ADTS (ISO/IEC 14496-3 §1.A.2.2) that some cameras leave before it. No
+/// frame begins as that does, with an element that ends it.
+fn without_adts(mut frame: Bytes) -> Bytes {
+    let [0xff, second, _, high, middle, low, _, ..] = frame[..] else { return frame };
+    let length = usize::from(high & 3) << 11 | usize::from(middle) << 3 | usize::from(low >> 5);
+    if second & 0xf6 != 0xf0 || length != frame.len() {
+        return frame;
+    }
+    // Without protection_absent there is a checksum.
+    let head = if second & 1 == 0 { 9 } else { 7 };
+    frame.split_off(head.min(frame.len()))
 }
 
 /// Octets written in base 16 (RFC 3640 §4.1, `config`).
@@ -206,6 +222,14 @@ mod tests {
         assert_eq!(told(aac.unpacked(&packet(true, &[0, 16, 0]), 9, false)), (vec![], false));
         let interleaved = packet(true, &[0, 32, 0, 1 << 3, 0, 1 << 3 | 2, 1, 2]);
         assert_eq!(told(aac.unpacked(&interleaved, 9, false)), (vec![], false));
+    }
+
+    #[test]
+    fn the_head_of_adts_is_taken_off() {
+        let frame = Bytes::from_static(&[0xff, 0xf1, 0x4c, 0x40, 1, 0x3f, 0xfc, 1, 2]);
+        assert_eq!(without_adts(frame.clone()), [1, 2][..]);
+        assert_eq!(without_adts(frame.slice(..8)), frame.slice(..8), "its length is another");
+        assert_eq!(without_adts(Bytes::from_static(&[0xff, 0xf1])), [0xff, 0xf1][..]);
     }
 
     #[test]

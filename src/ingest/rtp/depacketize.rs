@@ -114,6 +114,12 @@ impl Depacketizer {
         self.syntax
     }
 
+    /// Whether a frame may be several packets of one time stamp, of which the last is marked.
+    pub(super) fn is_marked(&self) -> bool {
+        use CodecDepacketizer::{Aac, Jpeg, Latm};
+        matches!(self.codec, Aac(_) | Latm(_) | Jpeg(_))
+    }
+
     /// Takes the next packet, whose time is `ticks`, behind `lost` missing ones, and hands each
     /// frame that is whole now to `out`. What is broken is dropped and counted as lost before the
     /// next frame. `knows_params`: whether parameters need to be reported only when they change.

@@ -138,26 +138,53 @@ impl H26x {
     /// Takes a packet with the time `ticks`; units that it ends are added to `whole`. `false`: what
     /// it belongs to is broken.
     fn push(&mut self, packet: &RtpPacket, ticks: i64, loss: bool, whole: &mut Vec<Whole>) -> bool {
-        if loss || ticks != self.at && !self.fragment.is_empty() {
+        let mut sound = true;
+        if loss {
             // Whatever is in the making lacks its end, or its middle.
             self.reset();
         } else if ticks != self.at {
+            sound = self.end_fragment(self.at);
             self.end(whole);
         }
         if !self.has_slice && self.fragment.is_empty() {
             self.at = ticks;
         }
-        let mut sound = self.payload(&packet.payload, ticks);
+        sound &= self.payload(&packet.payload, ticks);
         if packet.marker {
-            sound &= self.fragment.is_empty();
-            self.fragment.clear();
+            sound &= self.end_fragment(ticks);
             self.end(whole);
         }
         sound && self.unit.len() <= ACCESS_UNIT_BYTES_MAX
     }
 
+    /// Some cameras leave the bit out that ends a NAL unit in pieces. Nothing of it was lost: losses
+    /// are known by the numbers of packets.
+    fn end_fragment(&mut self, ticks: i64) -> bool {
+        if self.fragment.is_empty() {
+            return true;
+        }
+        let mut nal = std::mem::take(&mut self.fragment);
+        let sound = self.several(&nal, ticks);
+        if nal.capacity() <= ROOM_KEPT_BYTES {
+            nal.clear();
+            self.fragment = nal;
+        }
+        sound
+    }
+
     fn payload(&mut self, payload: &Bytes, ticks: i64) -> bool {
         let Some(&first) = payload.first() else { return true };
+        let is_odd = nal::begins_annex_b(payload);
+        let is_whole = match self.standard {
+            Standard::H264 => matches!(first & 0x1f, 1..=24),
+            Standard::H265 => first >> 1 & 0x3f <= 48,
+        };
+        if (is_odd || is_whole) && !self.end_fragment(ticks) {
+            return false;
+        }
+        if is_odd {
+            return self.several(payload, ticks);
+        }
         match self.standard {
             Standard::H264 => match first & 0x1f {
                 1..=23 => self.several(payload, ticks),
@@ -219,12 +246,10 @@ impl H26x {
     /// A piece of a NAL unit; `header` has the S and E bits.
     fn fragment(&mut self, first: &[u8], header: u8, piece: &[u8], ticks: i64) -> bool {
         if header & 0x80 != 0 {
-            let begun = self.fragment.is_empty();
-            self.fragment.clear();
-            self.fragment.extend_from_slice(first);
-            if !begun {
+            if !self.end_fragment(ticks) {
                 return false;
             }
+            self.fragment.extend_from_slice(first);
         }
         if self.fragment.is_empty() {
             // Its beginning was lost: no news when that is known already.
@@ -237,13 +262,7 @@ impl H26x {
         if header & 0x40 == 0 {
             return true;
         }
-        let mut nal = std::mem::take(&mut self.fragment);
-        let sound = self.several(&nal, ticks);
-        if nal.capacity() <= ROOM_KEPT_BYTES {
-            nal.clear();
-            self.fragment = nal;
-        }
-        sound
+        self.end_fragment(ticks)
     }
 
     /// A NAL unit, or several with start codes between them, as some cameras send.
@@ -292,10 +311,18 @@ impl H26x {
     }
 }
 
+/// Base64 with its padding or without, and with whatever bits are left over.
+const FORGIVING: base64::engine::GeneralPurpose = base64::engine::GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    base64::engine::GeneralPurposeConfig::new()
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
 /// Takes over a set of the description, in base64; what cannot be read is left out.
 fn learn_told(sets: &mut ParameterSets, text: &str) {
     use base64::Engine as _;
-    let Ok(told) = base64::engine::general_purpose::STANDARD.decode(text) else { return };
+    let Ok(told) = FORGIVING.decode(text.trim_matches('"')) else { return };
     let nal = match memmem::find(&told, nal::START_CODE) {
         None => nal::length_prefixed([&told[..]]),
         Some(0 | 1) => nal::length_prefixed(nal::annex_b(&told)),
@@ -318,6 +345,57 @@ mod tests {
             h265.push(&packet, i64::from(n.min(2)), false, &mut whole);
         }
         whole.into_iter().map(|unit| unit.data).collect()
+    }
+
+    /// The NAL units of each picture of these payloads of H.264: time, marker, octets.
+    fn pictures(payloads: &[(i64, bool, &[u8])]) -> Vec<Vec<Vec<u8>>> {
+        let (mut h264, mut whole) = (H26x::new(Standard::H264, None), Vec::new());
+        for (n, (ticks, marker, payload)) in (0u16..).zip(payloads) {
+            let payload = Bytes::copy_from_slice(payload);
+            let (timestamp, ssrc, payload_type, marker) = (0, 1, 96, *marker);
+            let packet = RtpPacket { sequence: n, timestamp, ssrc, payload_type, marker, payload };
+            assert!(h264.push(&packet, *ticks, false, &mut whole), "{n}");
+        }
+        whole.iter().map(|unit| nal::Nals::new(&unit.data).map(<[u8]>::to_vec).collect()).collect()
+    }
+
+    #[test]
+    fn pieces_of_which_none_is_said_to_be_the_last_are_put_together() {
+        let pieces = [
+            (0, false, &[0x7c, 0x85, 0x88, 1][..]),
+            (0, false, &[0x7c, 0x05, 2]),
+            // Another NAL unit, a marker bit, and another time end it.
+            (0, false, &[0x06, 5]),
+            (0, false, &[0x5c, 0x81, 0x88, 3]),
+            (0, true, &[0x5c, 0x01, 4]),
+            (3_600, false, &[0x5c, 0x81, 0x88, 5]),
+            (7_200, true, &[0x41, 0x88]),
+        ];
+        let first = vec![vec![0x65, 0x88, 1, 2], vec![0x06, 5], vec![0x41, 0x88, 3, 4]];
+        let rest = [vec![vec![0x41, 0x88, 5]], vec![vec![0x41, 0x88]]];
+        assert_eq!(pictures(&pieces), [&[first][..], &rest].concat());
+    }
+
+    #[test]
+    fn start_codes_in_payloads_are_taken_off() {
+        let odd = [
+            (0, true, &b"\0\0\0\x01\x67\x64\0\0\x01\x65\x88\x01"[..]),
+            (3_600, true, b"\0\0\x01\x41\x88\x02"),
+            (7_200, true, b"\x06\x05\0\0\0\x01\x41\x88\x03"),
+        ];
+        let wanted: [Vec<Vec<u8>>; 3] = [
+            vec![vec![0x67, 0x64], vec![0x65, 0x88, 1]],
+            vec![vec![0x41, 0x88, 2]],
+            vec![vec![0x06, 5], vec![0x41, 0x88, 3]],
+        ];
+        assert_eq!(pictures(&odd), wanted);
+    }
+
+    #[test]
+    fn sets_in_the_description_need_no_padding() {
+        let fmtp = "sprop-parameter-sets=Z2QAM6wVFKCgL/lQ,aO48sA";
+        let h264 = H26x::new(Standard::H264, Some(fmtp));
+        assert!(h264.params().is_some_and(|params| params.is_ok()));
     }
 
     #[test]

@@ -400,7 +400,7 @@ impl TrackInput {
         depacketizer: Depacketizer,
     ) -> Self {
         let mut units = Units::new(depacketizer.syntax());
-        units.by_mark = spec.is_jpeg;
+        units.by_mark = depacketizer.is_marked();
         Self {
             medium: place,
             payload_type: medium.payload_type,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::stamps::Stamps;
 use crate::base::time::BootTime;
+use crate::media::nal;
 use crate::wire::rtp::RtpPacket;
 
 /// Units whose marker bits must be right after one that was wrong, before the next packet is no
@@ -122,11 +123,13 @@ impl Units {
             held.packet.marker = begins;
             out(held);
         }
-        let placed = |stamps: &mut Stamps| stamps.place(sent, now);
-        let unit = match &mut self.unit {
-            Some(unit) if !begins => unit,
-            unit => unit.insert(PendingUnit { sent, ticks: placed(stamps), pictures: 0 }),
-        };
+        let pictures_before = self.unit.filter(|_| !begins).map(|unit| (unit.sent, unit.pictures));
+        // What precedes a picture may have a time of its own, and the picture's counts.
+        if pictures_before.is_none_or(|(time, pictures)| pictures == 0 && time != sent) {
+            let ticks = stamps.place(sent, now);
+            self.unit = Some(PendingUnit { sent, ticks, pictures: 0 });
+        }
+        let Some(unit) = &mut self.unit else { return };
         let is_first = begin != Begin::More || unit.pictures == 0;
         // The rest of a slice whose beginning was lost is a picture, too.
         let has_picture = has_picture || begin == Begin::More;
@@ -180,6 +183,13 @@ fn look(syntax: Syntax, payload: &[u8]) -> (Begin, bool) {
     }
 }
 
+/// The same for NAL units with start codes, as some cameras put them into one payload.
+fn look_annex_b(payload: &[u8], nal: impl Fn(&[u8]) -> (Begin, bool)) -> (Begin, bool) {
+    let mut units = nal::annex_b(payload).filter(|unit| unit.len() > 1).map(nal);
+    let Some((begin, has_picture)) = units.next() else { return (Begin::More, false) };
+    (begin, has_picture || units.any(|(_, is_picture)| is_picture))
+}
+
 /// RFC 6184 §5.2.
 fn look_h264(payload: &[u8]) -> (Begin, bool) {
     let nal = |kind: u8, first: Option<&u8>| match kind {
@@ -202,7 +212,13 @@ fn look_h264(payload: &[u8]) -> (Begin, bool) {
         [head, rest @ ..] if head & 31 == 24 => {
             aggregated(rest, |unit| nal(unit[0] & 31, unit.get(1)))
         }
-        [head, rest @ ..] => nal(head & 31, rest.first()),
+        _ if nal::begins_annex_b(payload) => {
+            look_annex_b(payload, |unit| nal(unit[0] & 31, unit.get(1)))
+        }
+        [head, rest @ ..] => match nal(head & 31, rest.first()) {
+            (Begin::Head, _) => (Begin::Head, look_annex_b(rest, |u| nal(u[0] & 31, u.get(1))).1),
+            told => told,
+        },
         [] => (Begin::More, false),
     }
 }
@@ -229,7 +245,15 @@ fn look_h265(payload: &[u8]) -> (Begin, bool) {
         [head, _, rest @ ..] if kind(*head) == 48 => {
             aggregated(rest, |unit| nal(kind(unit[0]), unit.get(2)))
         }
-        [head, _, rest @ ..] => nal(kind(*head), rest.first()),
+        _ if nal::begins_annex_b(payload) => {
+            look_annex_b(payload, |unit| nal(kind(unit[0]), unit.get(2)))
+        }
+        [head, _, rest @ ..] => match nal(kind(*head), rest.first()) {
+            (Begin::Head, _) => {
+                (Begin::Head, look_annex_b(rest, |unit| nal(kind(unit[0]), unit.get(2))).1)
+            }
+            told => told,
+        },
         _ => (Begin::More, false),
     }
 }
@@ -304,6 +328,44 @@ mod tests {
         let packets: Vec<_> =
             (0..20i64).flat_map(|n| [(n * 3_600, true, SEI), (n * 3_600, false, FIRST)]).collect();
         assert_eq!(told(&packets), [2; 19]);
+    }
+
+    #[test]
+    fn what_precedes_a_picture_may_have_a_time_of_its_own() {
+        let packets: Vec<_> = (0..20i64)
+            .flat_map(|n| {
+                let at = n * 3_600;
+                [(at - 1_800, true, SEI), (at, false, FIRST), (at, true, SECOND)]
+            })
+            .collect();
+        assert_eq!(told(&packets), [3; 20]);
+    }
+
+    #[test]
+    fn a_frame_of_sound_in_pieces_has_one_time() {
+        let (mut units, mut stamps) = (Units::new(None), Stamps::new(rate()));
+        units.by_mark = true;
+        let mut times = Vec::new();
+        for (n, (ticks, marker)) in
+            (0u16..).zip([(0, false), (0, true), (1_024, false), (1_024, true)])
+        {
+            let (payload_type, payload) = (97, Bytes::new());
+            let packet =
+                RtpPacket { sequence: n, timestamp: 0, ssrc: 1, payload_type, marker, payload };
+            let now = BootTime::from_millis(u64::from(n) * 10);
+            let cut = QueuedPacket { packet, ticks, lost: 0 };
+            units.push(now, cut, &mut stamps, &mut |cut| times.push(cut.ticks));
+        }
+        assert_eq!(times, [0, 0, 1_024, 1_024]);
+    }
+
+    #[test]
+    fn start_codes_in_a_payload_are_looked_behind() {
+        assert_eq!(look_h264(b"\x67\x64\0\0\0\x01\x68\x01\0\0\x01\x65\x88"), (Begin::Head, true));
+        assert_eq!(look_h264(b"\0\0\0\x01\x41\x9a"), (Begin::Picture, true));
+        assert_eq!(look_h264(b"\0\0\x01\x67\x64"), (Begin::Head, false));
+        assert_eq!(look_h265(b"\x40\x01\x0c\0\0\x01\x26\x01\x80"), (Begin::Head, true));
+        assert_eq!(look_h265(b"\0\0\0\x01\x02\x01\x80"), (Begin::Picture, true));
     }
 
     #[test]

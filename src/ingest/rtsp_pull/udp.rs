@@ -128,3 +128,40 @@ pub(super) async fn receive(ports: &[Port], room: &mut [u8]) -> UdpPacket {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn datagrams_that_wait_are_taken_in_order_and_none_is_lost() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let ports = [Port::open(0, here, here).unwrap(), Port::open(1, here, here).unwrap()];
+        let camera = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut room = vec![0; DATAGRAM_BYTES_MAX];
+        // More wait than one turn of the connection takes.
+        for n in 0..200_u8 {
+            for port in &ports {
+                let (rtp, rtcp) = port.numbers().unwrap();
+                camera.send_to(&[n; 1_200], ("127.0.0.1", rtp)).unwrap();
+                if n % 50 == 0 {
+                    camera.send_to(&[n; 32], ("127.0.0.1", rtcp)).unwrap();
+                }
+            }
+        }
+        let mut came: [Vec<u8>; 4] = Default::default();
+        for _ in 0..2 * (200 + 4) {
+            let next = timeout(Duration::from_secs(20), receive(&ports, &mut room));
+            let next = next.await.expect("it waits already");
+            assert_eq!(next.from, here);
+            came[next.medium * 2 + usize::from(next.kind == Medium::Rtcp)].push(next.packet[0]);
+        }
+        let all: Vec<u8> = (0..200).collect();
+        let some: Vec<u8> = (0..200).step_by(50).collect();
+        assert_eq!(came, [all.clone(), some.clone(), all, some]);
+    }
+}

@@ -28,8 +28,10 @@ pub struct SessionDescription {
 pub struct MediaDescription {
     /// `video`, `audio` or something else, in lower case.
     pub kind: String,
-    /// The first payload type it names.
+    /// The first payload type that it names and describes.
     pub payload_type: u8,
+    /// All that it names, in order.
+    pub(super) formats: Vec<u8>,
     /// The encoding's name in lower case; empty when nothing tells it.
     pub encoding: String,
     /// Ticks per second; zero when nothing tells it.
@@ -134,6 +136,8 @@ impl MediaDescription {
         let port = rest[..transport].first().and_then(|port| port.split('/').next()?.parse().ok());
         let port = port.unwrap_or(0);
         let payload_type = rest.get(transport + 1)?.parse().ok().filter(|pt| *pt < 128)?;
+        let formats =
+            rest[transport + 1..].iter().filter_map(|format| format.parse().ok()).collect();
         // RFC 3551 §6; those that come without a=rtpmap.
         let (encoding, clock_rate) = match payload_type {
             0 => ("pcmu", 8_000),
@@ -142,22 +146,27 @@ impl MediaDescription {
             _ => ("", 0),
         };
         let encoding = encoding.to_owned();
-        Some(Self { kind, payload_type, encoding, clock_rate, port, ..Self::default() })
+        Some(Self { kind, payload_type, formats, encoding, clock_rate, port, ..Self::default() })
     }
 
     /// Takes one `a=` line. A line about another payload type, or one that cannot be read, says
     /// nothing.
     fn attribute(&mut self, value: &str) {
         let (name, value) = value.split_once(':').unwrap_or((value, ""));
-        let own = |value: &str| {
+        let own = |own: u8, value: &str| {
             let (payload_type, rest) = value.trim().split_once(char::is_whitespace)?;
-            (payload_type.parse() == Ok(self.payload_type)).then(|| rest.trim().to_owned())
+            (payload_type.parse() == Ok(own)).then(|| rest.trim().to_owned())
         };
         match name.trim().to_ascii_lowercase().as_str() {
             "rtpmap" => {
-                let Some(map) = own(value) else { return };
+                self.describe_another(value);
+                let Some(map) = own(self.payload_type, value) else { return };
                 let mut parts = map.split('/').map(str::trim);
-                self.encoding = parts.next().unwrap_or_default().to_ascii_lowercase();
+                self.encoding = match parts.next().unwrap_or_default().to_ascii_lowercase() {
+                    // Some cameras call it so.
+                    name if name == "hevc" => "h265".to_owned(),
+                    name => name,
+                };
                 self.clock_rate = match parts.next() {
                     // A camera that leaves the rate out: every video format that is carried counts
                     // in this (RFC 6184 §8.2.1). A rate that is written and wrong stays refused.
@@ -167,15 +176,37 @@ impl MediaDescription {
                 self.channels = parts.next().and_then(|channels| channels.parse().ok());
             }
             "fmtp" if value.len() <= SDP_FMTP_BYTES_MAX => {
-                self.fmtp = own(value).or_else(|| self.fmtp.take());
+                self.fmtp = own(self.payload_type, value).or_else(|| self.fmtp.take());
             }
             "control" => self.control = Some(value.trim().to_owned()),
             "x-dimensions" => self.dimensions = size(value).or(self.dimensions),
-            "framesize" => self.dimensions = own(value).and_then(|v| size(&v)).or(self.dimensions),
+            "framesize" => {
+                let told = own(self.payload_type, value).and_then(|value| size(&value));
+                self.dimensions = told.or(self.dimensions);
+            }
             _ => {}
         }
     }
 }
+
+impl MediaDescription {
+    /// Takes the payload type of a map, if it is named before the one that was taken so far, or
+    /// nothing tells what that one is.
+    fn describe_another(&mut self, map: &str) {
+        let mut words = map.split_ascii_whitespace();
+        let Some(named) = words.next().and_then(|word| word.parse::<u8>().ok()) else { return };
+        let encoding = words.next().unwrap_or_default().to_ascii_lowercase();
+        let is_helper = HELPERS.iter().any(|helper| encoding.starts_with(helper));
+        let place = |format: u8| self.formats.iter().position(|own| *own == format);
+        let (Some(found), Some(taken)) = (place(named), place(self.payload_type)) else { return };
+        if found < taken || self.encoding.is_empty() && found > taken && !is_helper {
+            (self.payload_type, self.fmtp) = (named, None);
+        }
+    }
+}
+
+/// What comes beside media and is none: repetitions, corrections, tones.
+const HELPERS: [&str; 5] = ["rtx", "red/", "ulpfec", "flexfec", "telephone-event"];
 
 /// `1920,1080` or `1920-1080`.
 fn size(value: &str) -> Option<(u16, u16)> {
@@ -277,6 +308,30 @@ mod tests {
         ] {
             let offer = SessionDescription::parse(text.as_bytes()).unwrap();
             assert_eq!((offer.media.len(), &*offer.media[0].encoding), (1, "pcma"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_payload_types_the_first_that_is_described_counts() {
+        for (text, wanted) in [
+            (
+                "m=video 0 RTP/AVP 35 96\na=rtpmap:96 H264/90000\na=fmtp:96 x=1\n",
+                (96, "h264", true),
+            ),
+            (
+                "m=video 0 RTP/AVP 96 97\na=rtpmap:97 rtx/90000\na=rtpmap:96 HEVC/90000\n",
+                (96, "h265", false),
+            ),
+            (
+                "m=video 0 RTP/AVP 96 97\na=rtpmap:97 H265/90000\na=rtpmap:96 H264/90000\na=fmtp:96 x=1\n",
+                (96, "h264", true),
+            ),
+            ("m=audio 0 RTP/AVP 0 97\na=rtpmap:97 opus/48000/2\n", (0, "pcmu", false)),
+            ("m=video 0 RTP/AVP 35\na=rtpmap:96 H264/90000\n", (35, "", false)),
+        ] {
+            let medium = SessionDescription::parse(text.as_bytes()).unwrap().media.remove(0);
+            let told = (medium.payload_type, medium.encoding.as_str(), medium.fmtp.is_some());
+            assert_eq!(told, wanted, "{text}");
         }
     }
 

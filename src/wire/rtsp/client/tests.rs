@@ -281,6 +281,17 @@ fn what_a_camera_says_ends_no_line_of_ours() {
 }
 
 #[test]
+fn a_description_without_a_last_line_end_is_taken_soon() {
+    let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
+    bench.said();
+    bench.hear("RTSP/1.0 200 OK\n\n");
+    let sdp = SDP.trim_end();
+    assert_eq!(bench.hear(&format!("RTSP/1.0 200 OK\nContent-Length: {}\n\n{sdp}", sdp.len())), "");
+    bench.now = bench.now.after(CLIENT_DESCRIPTION_TAIL);
+    assert!(bench.said().starts_with("SETUP rtsp://10.0.0.7/main/track1 RTSP/1.0\r\n"));
+}
+
+#[test]
 fn silence_is_told_with_what_was_asked_and_goodbye_is_said() {
     let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
     bench.said();
@@ -293,7 +304,7 @@ fn silence_is_told_with_what_was_asked_and_goodbye_is_said() {
     assert_eq!(bench.ended(), Some(&SessionEnd::Left));
 }
 
-use crate::base::limits::CLIENT_REDIRECTS_MAX;
+use crate::base::limits::{CLIENT_DESCRIPTION_TAIL, CLIENT_REDIRECTS_MAX};
 
 proptest::proptest! {
     #[test]

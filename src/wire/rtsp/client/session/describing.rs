@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::{ClientSession, Plan};
-use crate::base::limits::CLIENT_DESCRIPTION_QUIET;
+use crate::base::limits::{CLIENT_DESCRIPTION_QUIET, CLIENT_DESCRIPTION_TAIL};
 use crate::base::time::BootTime;
 use crate::wire::rtsp::client::answer;
 use crate::wire::rtsp::client::{ClientEvent, SessionEnd};
@@ -32,8 +32,8 @@ impl ClientSession {
     /// The answer to DESCRIBE came.
     pub(super) fn description_came(&mut self, now: BootTime, message: Message) {
         // Of what comes behind a description that was said too short, nothing is a message.
-        let is_cut =
-            !message.body.ends_with(b"\n") || SessionDescription::parse(&message.body).is_err();
+        let is_read = SessionDescription::parse(&message.body).is_ok();
+        let is_cut = !message.body.ends_with(b"\n") || !is_read;
         if !message.open_ended && !is_cut {
             return self.described(&message.headers, &message.body);
         }
@@ -41,7 +41,9 @@ impl ClientSession {
         let is_chunked = coding.to_ascii_lowercase().contains("chunked");
         let Message { headers, body, .. } = message;
         let most = now.after(self.config.answer_time);
-        let until = now.after(CLIENT_DESCRIPTION_QUIET);
+        let is_whole = is_read && !message.open_ended;
+        let quiet = if is_whole { CLIENT_DESCRIPTION_TAIL } else { CLIENT_DESCRIPTION_QUIET };
+        let until = now.after(quiet);
         self.gathering = Some(Gathering { headers, body, is_chunked, seen: 0, until, most });
     }
 
