@@ -230,3 +230,26 @@ fn every_row_about_cameras_names_tests_that_exist_and_every_dialogue_has_a_row()
         assert!(named.contains(&name.as_str()), "no row names the dialogue {name}");
     }
 }
+
+#[test]
+fn every_row_about_readers_and_encoders_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/reference/readers.md")).unwrap();
+    let mut sources = String::new();
+    for dir in ["src/ingest", "src/live", "src/playback", "src/serve", "src/wire", "tests/rtsp"] {
+        read_sources(&root.join(dir), &mut sources);
+    }
+    let (_, rows) = page.split_once("## What recorders and players ask").unwrap();
+    let rows = rows.lines().filter(|line| line.starts_with("| ") && !line.contains("| shown by |"));
+    let mut count = 0;
+    for row in rows {
+        let shown = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test is named: {row}");
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}: {row}");
+        }
+        count += 1;
+    }
+    assert!(count > 25, "only {count} rows");
+}
