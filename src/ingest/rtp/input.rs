@@ -33,6 +33,9 @@ const FRESH_SECS: i64 = 3_600;
 /// A new sender whose stamps are no further than this from the last ones continues them.
 const SAME_CLOCK_SECS: i64 = 10;
 
+/// An RTP packet without a payload (RFC 3550 §5.1).
+const RTP_HEAD_BYTES: usize = 12;
+
 /// Further ahead than anything is held back.
 const FINISH_AHEAD: Duration = Duration::from_secs(1);
 
@@ -82,6 +85,8 @@ pub(crate) struct RunInput {
     interval: Duration,
     /// Any packet came.
     heard: bool,
+    /// Packets came that belong to no track.
+    strange: bool,
     /// Any frame at all could be read.
     readable: bool,
     /// The synchronisation source of our reports; one per track from here on.
@@ -95,8 +100,10 @@ pub(crate) struct Flooded;
 /// What is missing of a first frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingFrame {
-    /// No packet of the media that was described.
+    /// No packet at all.
     Media,
+    /// Any of the media that was described; others came.
+    Described,
     /// None can be read.
     Readable,
     /// None can be decoded: the parameter sets are missing.
@@ -110,6 +117,7 @@ impl MissingFrame {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Media => "nothing",
+            Self::Described => "only media of another payload type than it describes",
             Self::Readable => "nothing that can be read",
             Self::Sets => "no parameter sets (SPS and PPS)",
             Self::KeyFrame => "no key frame",
@@ -120,6 +128,7 @@ impl MissingFrame {
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::Media => "Restart it, and check its network.",
+            Self::Described => "Set its codec anew, or update it.",
             Self::Readable => "Set it to H.264, without encryption.",
             Self::Sets => "Set it to send them with each key frame, or update it.",
             Self::KeyFrame => "Set its I-frame interval (GOP) to 2 s.",
@@ -218,6 +227,7 @@ impl RunInput {
             progress: now,
             interval: Duration::ZERO,
             heard: false,
+            strange: false,
             readable: false,
             ssrc,
         }
@@ -246,7 +256,10 @@ impl RunInput {
                     // Before the next one comes: whose that is depends on what waits.
                     Taken::Queued => self.take_in_turn(index, now),
                     Taken::InTurn(ordered) => self.cut(index, ordered, now),
-                    Taken::Foreign => self.run.count_foreign(),
+                    Taken::Foreign => {
+                        self.strange |= packet.len() > RTP_HEAD_BYTES;
+                        self.run.count_foreign();
+                    }
                 }
             }
             Medium::Rtcp => {
@@ -343,6 +356,7 @@ impl RunInput {
             return Some(Overdue::Next(most));
         }
         let what = match (self.heard, self.readable) {
+            (false, _) if self.strange => MissingFrame::Described,
             (false, _) => MissingFrame::Media,
             (true, false) => MissingFrame::Readable,
             (true, true) if self.run.lacks_params(0) => MissingFrame::Sets,

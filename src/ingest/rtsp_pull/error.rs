@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn every_ending_says_what_to_do() {
         use AfterSilence::{Again, Neither, Try};
-        use MissingFrame::{KeyFrame, Media, Readable, Sets};
+        use MissingFrame::{Described, KeyFrame, Media, Readable, Sets};
 
         let (stream, waited) = (|| "gate".to_owned(), Duration::from_secs(15));
         let address = || "10.0.0.7:554".to_owned();
@@ -384,7 +384,7 @@ mod tests {
             PullError::no_media(ClientTransport::Udp, waited, NextTry::Same("gate")),
         ];
         errors.extend(
-            [Media, Readable, Sets, KeyFrame]
+            [Media, Described, Readable, Sets, KeyFrame]
                 .map(|missing| PullError::NoFirstFrame { missing, waited }),
         );
         errors

@@ -373,6 +373,16 @@ async fn media_time_grows_over_runs() {
 async fn silence_after_play_and_after_pictures_are_told_apart() {
     let error = ended(&camera(polite, Vec::new(), false).await).await;
     assert!(matches!(error, PullError::NoMedia { tries_another: false, .. }), "{error}");
+    let other: Vec<u8> = pictures(5, 50)
+        .chunks(4 + 12 + 50)
+        .flat_map(|packet| [&packet[..5], &[0xe1], &packet[6..]].concat())
+        .collect();
+    let error = ended(&camera(polite, other, false).await).await;
+    let wanted = MissingFrame::Described;
+    assert!(
+        matches!(error, PullError::NoFirstFrame { missing, .. } if missing == wanted),
+        "{error}"
+    );
     let without_key: Vec<u8> = (0..5).flat_map(|n| rtp(n, 3_600, true, &[0x41, 0x88])).collect();
     let error = ended(&camera(polite, without_key, false).await).await;
     assert!(
