@@ -110,7 +110,7 @@ pub(crate) fn a_task_that_spins_brings_a_new_daemon(board: &Machine) {
         std::thread::sleep(Duration::from_secs(1));
         (![drilled.as_str(), "0"].contains(&main_pid(board).as_str())).then_some(())
     });
-    wait_told(board, 3, "systemd was asked for a new daemon");
+    wait_told(board, 3, "systemd was asked to start the daemon again");
     board.wait_well();
 }
 
