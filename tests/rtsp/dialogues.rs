@@ -203,6 +203,14 @@ fn read_sources(dir: &Path, text: &mut String) {
     }
 }
 
+/// The tests that the last column of a row names: one at least.
+fn tests_named(row: &str) -> Vec<&str> {
+    let shown = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
+    let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+    assert!(!names.is_empty(), "no test is named: {row}");
+    names
+}
+
 #[test]
 fn every_row_about_cameras_names_tests_that_exist_and_every_dialogue_has_a_row() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -215,9 +223,7 @@ fn every_row_about_cameras_names_tests_that_exist_and_every_dialogue_has_a_row()
     let rows = page.lines().filter(|line| line.starts_with("| ") && !line.contains("| Shown by |"));
     let mut named = Vec::new();
     for row in rows {
-        let shown = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
-        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "no test is named: {row}");
+        let names = tests_named(row);
         for name in &names {
             let is_test = sources.contains(&format!("fn {name}("));
             assert!(is_test || dialogues.join(name).is_dir(), "there is no test {name}: {row}");
@@ -243,9 +249,7 @@ fn every_row_about_readers_and_encoders_names_tests_that_exist() {
     let rows = rows.lines().filter(|line| line.starts_with("| ") && !line.contains("| shown by |"));
     let mut count = 0;
     for row in rows {
-        let shown = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
-        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "no test is named: {row}");
+        let names = tests_named(row);
         for name in names {
             assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}: {row}");
         }

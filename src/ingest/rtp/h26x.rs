@@ -50,6 +50,8 @@ pub(super) struct H26x {
     /// The NAL unit in the making, of which there is none while this is empty. Its room is used
     /// again.
     fragment: Vec<u8>,
+    /// More than its first piece came.
+    continued: bool,
     /// Nothing is taken until a packet begins a picture.
     lost: bool,
     /// A unit was handed out since anything was lost.
@@ -80,6 +82,7 @@ impl H26x {
             at: 0,
             has_slice: false,
             fragment: Vec::new(),
+            continued: false,
             lost: false,
             intact: false,
         }
@@ -246,11 +249,15 @@ impl H26x {
     /// A piece of a NAL unit; `header` has the S and E bits.
     fn fragment(&mut self, first: &[u8], header: u8, piece: &[u8], ticks: i64) -> bool {
         if header & 0x80 != 0 {
-            if !self.end_fragment(ticks) {
+            // A NAL unit in pieces has two at least (RFC 6184 §5.8, RFC 7798 §4.4.3): each of these
+            // claims to be the first, and what belongs together is not known.
+            let is_alone = !self.fragment.is_empty() && !self.continued;
+            if is_alone || !self.end_fragment(ticks) {
                 return false;
             }
             self.fragment.extend_from_slice(first);
         }
+        self.continued = header & 0x80 == 0;
         if self.fragment.is_empty() {
             // Its beginning was lost: no news when that is known already.
             return self.lost;
@@ -374,6 +381,20 @@ mod tests {
         let first = vec![vec![0x65, 0x88, 1, 2], vec![0x06, 5], vec![0x41, 0x88, 3, 4]];
         let rest = [vec![vec![0x41, 0x88, 5]], vec![vec![0x41, 0x88]]];
         assert_eq!(pictures(&pieces), [&[first][..], &rest].concat());
+    }
+
+    #[test]
+    fn pieces_that_all_claim_to_be_the_first_are_broken() {
+        let (mut h264, mut whole) = (H26x::new(Standard::H264, None), Vec::new());
+        let pieces: [(&[u8], bool); 3] =
+            [(&[0x7c, 0x85, 0x88], false), (&[0x7c, 0x85, 1], false), (&[0x7c, 0xc5, 2], true)];
+        let sound = pieces.map(|(payload, marker)| {
+            let payload = Bytes::copy_from_slice(payload);
+            let (sequence, timestamp, ssrc, payload_type) = (0, 0, 1, 96);
+            let packet = RtpPacket { sequence, timestamp, ssrc, payload_type, marker, payload };
+            h264.push(&packet, 0, false, &mut whole)
+        });
+        assert_eq!(sound[..2], [true, false], "the rest of the picture is not taken");
     }
 
     #[test]
